@@ -20,6 +20,9 @@ pub mod program;
 /// The order of versions.
 pub mod version;
 
+/// Bytes as text.
+pub mod base64;
+
 /// Sizes in the syntax of command lines.
 pub mod size;
 

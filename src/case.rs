@@ -24,6 +24,7 @@ use crate::base::error::{Error, Result};
 use crate::base::simpler::CaseSize;
 use crate::case::generation::{Generation, Selection};
 use crate::image::ImageRecipe;
+use crate::image::outside::Outside;
 use crate::image::validity::{self, Validity};
 use crate::operation::Operation;
 use crate::oracle::observations::StepContext;
@@ -63,6 +64,18 @@ impl CaseId {
         Self {
             generation: generation.to_owned(),
             origin: Origin::Campaign { seed, iteration },
+        }
+    }
+
+    /// Returns the id of another iteration of the same campaign.
+    pub fn at(&self, iteration: u64) -> Self {
+        let origin = match self.origin {
+            Origin::Campaign { seed, .. } => Origin::Campaign { seed, iteration },
+            other => other,
+        };
+        Self {
+            origin,
+            ..self.clone()
         }
     }
 
@@ -139,6 +152,9 @@ pub struct Case {
         skip_serializing_if = "ImageRecipe::is_absent"
     )]
     pub image: ImageRecipe,
+    /// The image from outside that its operation begins with; `None` where everything was drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Outside>,
     /// The operations, in the order in which they run.
     pub ops: Vec<Operation>,
     /// The number of 32-bit words drawn from the iteration's random number generator.
@@ -181,6 +197,9 @@ impl Case {
             return Err("iter_seed is missing: write it, or seed and iteration".to_owned());
         }
         validity::not_empty("ops", &self.ops)?;
+        if let Some(outside) = &self.from {
+            validity::at("from", outside.validity())?;
+        }
         match self.image.is_absent() {
             false => validity::at("image", self.image.validity())?,
             true if self

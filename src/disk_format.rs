@@ -30,6 +30,9 @@ pub mod parallels;
 /// What an image file from outside is.
 pub mod probe;
 
+/// What campaigns must know of an image from outside.
+pub mod origin;
+
 /// What of an image is structure, and what is guest data.
 pub mod skeleton;
 

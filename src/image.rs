@@ -24,6 +24,9 @@ pub mod options;
 /// The recipe of a dmg.
 pub mod dmg;
 
+/// The image from outside with which a case begins.
+pub mod outside;
+
 /// The unusual features that a valid image may have.
 pub mod unusual;
 

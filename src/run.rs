@@ -20,6 +20,9 @@ pub mod case_worker;
 /// An image from outside, with the files that it needs.
 pub mod outside_image;
 
+/// The image from outside with which a case begins.
+pub mod case_image;
+
 /// The tools that write images for cases.
 pub mod writers;
 

@@ -71,6 +71,10 @@ pub struct Settings {
     #[arg(skip)]
     pub coverage: Option<PathBuf>,
 
+    /// The images from outside with which cases begin; a flag of the commands that take cases.
+    #[arg(skip)]
+    pub from: Vec<PathBuf>,
+
     /// The tools that write the images of cases that name a writer: NAME, NAME:PATH, or all; more with commas or repeated
     #[arg(long = "writer", value_name = "SPEC", env = "IMGDUEL_WRITER", default_value = "all", value_delimiter = ',', value_parser = parse::<ToolSpec>)]
     pub writers: Vec<ToolSpec>,
@@ -333,6 +337,9 @@ impl Settings {
         }
         if !self.pass_env.is_empty() {
             terms.extend(["--pass-env".to_owned(), self.pass_env.join(",")]);
+        }
+        for path in &self.from {
+            terms.extend(["--from".to_owned(), path.display().to_string()]);
         }
         let switches = [(self.no_flush, "--no-flush"), (self.no_cage, "--no-cage")];
         terms.extend(

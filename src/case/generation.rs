@@ -4,6 +4,7 @@
 //! The cases of a named generation never change, so that ids in old reports stay valid.
 
 pub mod ancestry;
+pub mod begun;
 mod malformed;
 mod native;
 mod python;
@@ -272,22 +273,8 @@ impl Generation {
         selection: &Selection,
     ) -> Result<impl Iterator<Item = Case> + use<>> {
         let fields = selection.fields.clone();
-        match (&self.draws, &fields) {
-            (_, None) => {}
-            (Draws::Malformed(_), Some(fields)) => malformed::checked_fields(fields)?,
-            (_, Some(_)) => {
-                return Err(Error::usage(format!(
-                    "{} damages no fields: --fields is for malformed1",
-                    self.name
-                )));
-            }
-        }
+        self.checked_start(selection, start)?;
         let pool = self.checked_pool(selection)?;
-        if start > ITERATION_MAX {
-            return Err(Error::usage(format!(
-                "there is no iteration {start}: they are numbered from 0 to {ITERATION_MAX}"
-            )));
-        }
         let iteration_seeds: Box<dyn Iterator<Item = (u64, u64)> + Send> = match &self.draws {
             Draws::Python(_) => {
                 let seeds = python::iteration_seeds(seed);
@@ -313,9 +300,32 @@ impl Generation {
         }))
     }
 
+    /// Checks the fields of a selection, and the first iteration.
+    fn checked_start(&self, selection: &Selection, start: u64) -> Result<()> {
+        match (&self.draws, &selection.fields) {
+            (_, None) => {}
+            (Draws::Malformed(_), Some(fields)) => malformed::checked_fields(fields)?,
+            (_, Some(_)) => {
+                return Err(Error::usage(format!(
+                    "{} damages no fields: --fields is for malformed1",
+                    self.name
+                )));
+            }
+        }
+        match start > ITERATION_MAX {
+            true => Err(Error::usage(format!(
+                "there is no iteration {start}: they are numbered from 0 to {ITERATION_MAX}"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Returns the case with this id. If the name contains changes, they are
     /// applied to the drawn case in order.
     pub fn case(id: &CaseId, selection: &Selection) -> Result<Case> {
+        if let (_, Some(digest)) = begun::parted(&id.generation) {
+            return Err(begun::missing(id, digest));
+        }
         let (base, changes) = ancestry::lineage(&id.generation);
         let generation = Self::named(base)?;
         let (seed, iteration) = match id.origin {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk_format::parallels;
 use crate::disk_format::qcow;
 use crate::disk_format::qcow2::{self, Unparsable};
-use crate::disk_format::structure::{ByteOrder, Field, Holds, Layout, Structure};
+use crate::disk_format::structure::{ByteOrder, Field, FieldKind, Holds, Layout, Structure};
 use crate::disk_format::vdi;
 use crate::disk_format::vhdx;
 use crate::disk_format::vmdk;
@@ -190,6 +190,45 @@ pub fn layout(format: Format, bytes: &[u8]) -> Layout {
     }
 }
 
+/// The structures of an image with those of their fields that it has, in the order of the format. Fails if it is too long for mutations.
+pub fn found(path: &Path, format: Format) -> Result<Vec<Found>, Unparsable> {
+    let bytes = readable(path)?;
+    let layout = layout(format, &bytes);
+    let has = |structure: &Structure, kind: &FieldKind| {
+        let mut fields = layout.fields.iter();
+        fields.any(|field| field.structure == structure.name && field.name == kind.name)
+    };
+    let found = structures(format).iter().map(|structure| Found {
+        structure,
+        fields: structure
+            .fields
+            .iter()
+            .filter(|kind| has(structure, kind))
+            .collect(),
+    });
+    Ok(found.filter(|found| !found.fields.is_empty()).collect())
+}
+
+/// A structure with those of its fields that an image has.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The structure.
+    pub structure: &'static Structure,
+    /// Its fields.
+    pub fields: Vec<&'static FieldKind>,
+}
+
+/// The bytes of an image that is not too long for mutations.
+fn readable(path: &Path) -> Result<Vec<u8>, Unparsable> {
+    let length = std::fs::metadata(path)?.len();
+    if length > IMAGE_BYTES_MAX {
+        return Err(Unparsable::new(format!(
+            "an image of {length} bytes is too long for mutations, which take at most {IMAGE_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(std::fs::read(path)?)
+}
+
 /// The effect of mutations on a file.
 #[derive(Debug, Default)]
 pub struct Inflicted {
@@ -204,13 +243,7 @@ pub struct Inflicted {
 /// Applies mutations to a file. All of them are resolved against the valid image first, so that none depends on another. Fails, and leaves the
 /// file as it is, if the image has no such structure or field, or if the mutations change nothing.
 pub fn inflict(path: &Path, format: Format, damages: &[Damage]) -> Result<Inflicted, Unparsable> {
-    let length = std::fs::metadata(path)?.len();
-    if length > IMAGE_BYTES_MAX {
-        return Err(Unparsable::new(format!(
-            "an image of {length} bytes is too long for mutations, which take at most {IMAGE_BYTES_MAX} bytes"
-        )));
-    }
-    let valid = std::fs::read(path)?;
+    let valid = readable(path)?;
     let layout = layout(format, &valid);
     let inflicted = resolve(&valid, &layout, damages)?;
     for patch in &inflicted.patches {

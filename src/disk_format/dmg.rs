@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use miniz_oxide::deflate::compress_to_vec_zlib;
 
+use crate::base::base64::in_base64;
 use crate::image::dmg::{ChunkKind, DmgRecipe};
 
 /// The level of compression, the highest of zlib's.
@@ -22,9 +23,6 @@ const FORK_HEADER_BYTES: u32 = 16;
 
 /// The entry that ends a block table.
 const TERMINATOR: u32 = 0xffff_ffff;
-
-/// Digits of base64 (RFC 4648).
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The number that stands for a kind of chunk in a block table.
 fn code(kind: ChunkKind) -> u32 {
@@ -135,25 +133,6 @@ fn property_list(tables: &[Vec<u8>]) -> String {
     text + "</array>\n</dict>\n</dict>\n</plist>\n"
 }
 
-fn in_base64(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let number = (0..3).fold(0_u32, |number, index| {
-            (number << 8) | u32::from(three.get(index).copied().unwrap_or(0))
-        });
-        for digit in 0..4 {
-            let is_padding = digit > three.len();
-            let value = (number >> (18 - 6 * digit)) & 0x3f;
-            text.push(if is_padding {
-                '='
-            } else {
-                char::from(BASE64[value as usize])
-            });
-        }
-    }
-    text
-}
-
 /// Returns the resource fork with these tables: header, data, map.
 fn resource_fork(tables: &[Vec<u8>]) -> Vec<u8> {
     let mut data = Vec::new();
@@ -228,18 +207,6 @@ fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
 mod tests {
     use super::*;
     use crate::image::dmg::{Chunk, Payload};
-
-    #[test]
-    fn base64_pads_what_is_no_multiple_of_three() {
-        for (bytes, text) in [
-            (&b"foobar"[..], "Zm9vYmFy"),
-            (b"fooba", "Zm9vYmE="),
-            (b"foob", "Zm9vYg=="),
-            (b"", ""),
-        ] {
-            assert_eq!(in_base64(bytes), text);
-        }
-    }
 
     #[test]
     fn the_trailer_finds_the_tables_and_the_tables_find_the_data() {

@@ -100,7 +100,7 @@ pub fn companions(path: &Path, format: Format) -> Result<Vec<Companion>, Unparsa
 }
 
 fn of_qcow2(path: &Path) -> Result<Vec<Companion>, Unparsable> {
-    let image = ImageBytes::open(path)?;
+    let image = ImageBytes::open_to_read(path)?;
     let header = Header::read(&image)?;
     let parts = Extensions::read(&image, &header)?;
     let backing = parts.backing().map(|(name, format)| Companion {

@@ -6,6 +6,7 @@ mod adapter_check;
 mod bug_report;
 mod config;
 mod converting;
+mod from;
 mod fuzzing;
 mod grid;
 mod init;
@@ -44,6 +45,7 @@ use crate::run::record::Summary;
 
 use accepting::{AcceptArguments, accept};
 use adapter_check::{AdapterCheckArguments, adapter_check};
+use from::{FromArguments, Images};
 use fuzzing::{FuzzArguments, fuzz};
 use run::{Run, Telling};
 use show::{ShowArguments, show};
@@ -111,15 +113,38 @@ struct CaseArguments {
     #[command(flatten)]
     settings: Settings,
 
+    #[command(flatten)]
+    from: FromArguments,
+
     /// A case id (ops7_s1_i000042) or a seed file
     #[arg(value_name = "ID|SEED-FILE")]
     case: String,
+}
+
+impl CaseArguments {
+    /// Returns the settings, the case and its seed file, and the images of `--from`, which the caller holds.
+    fn opened(&self) -> Result<(Settings, Case, Option<SeedFile>, Images)> {
+        let settings = with_from(&self.settings, &self.from);
+        let images = self.from.open(&settings)?;
+        let (case, seed) = named_case(&self.case, &settings, &images)?;
+        Ok((settings, case, seed, images))
+    }
+}
+
+/// The settings with the images, so that command lines which reproduce a case name them.
+fn with_from(settings: &Settings, from: &FromArguments) -> Settings {
+    let mut settings = settings.clone();
+    settings.from.clone_from(&from.paths);
+    settings
 }
 
 #[derive(Args)]
 struct ReplayArguments {
     #[command(flatten)]
     settings: Settings,
+
+    #[command(flatten)]
+    from: FromArguments,
 
     /// Case ids (ops7_s1_i000042) or seed files
     #[arg(required = true, value_name = "ID|SEED-FILE")]
@@ -216,11 +241,13 @@ fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
     if names.is_empty() {
         return Err(Error::usage("there is no case to replay"));
     }
+    let settings = with_from(&arguments.settings, &arguments.from);
+    let images = arguments.from.open(&settings)?;
     let named: Vec<(Case, Option<SeedFile>)> = names
         .iter()
-        .map(|name| named_case(name, &arguments.settings))
+        .map(|name| named_case(name, &settings, &images))
         .collect::<Result<_>>()?;
-    let mut run = Run::open(&arguments.settings, None)?;
+    let mut run = Run::open(&settings, None)?;
     let files = std::iter::zip(&named, names).filter(|((_, seed), _)| seed.is_some());
     run.seed_files = files
         .map(|((case, _), name)| (case.id().to_string(), name.clone()))
@@ -231,26 +258,31 @@ fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
 }
 
 /// Returns the case of a seed file, with the parsed file, or the case of an id.
-fn named_case(name: &str, settings: &Settings) -> Result<(Case, Option<SeedFile>)> {
+fn named_case(
+    name: &str,
+    settings: &Settings,
+    images: &Images,
+) -> Result<(Case, Option<SeedFile>)> {
     if SeedFile::is_named_by(name) {
         let seed = SeedFile::read(Path::new(name))?;
-        return Ok((seed.case()?, Some(seed)));
+        let mut case = seed.case()?;
+        images.find_again(&mut case);
+        return Ok((case, Some(seed)));
     }
-    let case = Generation::case(&name.parse()?, &settings.selection())?;
-    Ok((case, None))
+    Ok((images.case(&name.parse()?, settings)?, None))
 }
 
 fn shrink(arguments: &CaseArguments) -> Result<ExitCode> {
-    let CaseArguments { settings, case } = arguments;
-    let (case, seed) = named_case(case, settings)?;
+    let (settings, case, seed, _images) = arguments.opened()?;
+    let settings = &settings;
     try_to_keep(&settings.findings)?;
     let run = Run::open(settings, None)?;
     shrinking::shrink_one(run.candidate_set.only()?, settings, case, seed.as_ref())
 }
 
 fn script(arguments: &CaseArguments) -> Result<ExitCode> {
-    let CaseArguments { settings, case } = arguments;
-    let (case, _) = named_case(case, settings)?;
+    let (settings, case, _, _images) = arguments.opened()?;
+    let settings = &settings;
     let run = Run::open(settings, None)?;
     let session = run.candidate_set.only()?;
     let record = session.try_case(case)?;

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 mod digest;
 mod fill;
+pub mod outside;
 mod place;
 mod ranges;
 mod sample;

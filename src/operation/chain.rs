@@ -27,6 +27,7 @@ use crate::tool::request::{Answer, ImageFile, Request, RequestKind};
 pub use chain_state::ChainState;
 pub use final_checks::{HOST_RATIO, HOST_SLACK, is_bloated, may_touch};
 pub use known_bug::KnownQemuBug;
+pub use making::placed;
 pub use rules::{Admission, REBUILT_CLUSTER_MAX, Rejection, WALKED_BYTES_MAX};
 pub use step::{BESIDE, ChainStep, ChainStepKind, Conversion, Layer, Naming};
 
@@ -35,6 +36,7 @@ mod faults;
 mod final_checks;
 mod inspection;
 mod known_bug;
+mod making;
 mod parameters;
 mod provenance;
 mod rules;
@@ -64,33 +66,6 @@ impl Chain {
     /// Returns the source image of a case that has only chains. No image is created from it.
     pub fn no_source() -> ImageRecipe {
         ImageRecipe::plain(Format::Raw, Size::literal("1M"))
-    }
-
-    /// Returns the steps that create the layers.
-    fn creation_steps(&self, context: &StepContext<'_>) -> Vec<Step> {
-        let mut chain_state = ChainState::bare(&context.stem);
-        let mut requests = Vec::new();
-        for layer in &self.layers {
-            chain_state.add_layer(layer);
-            let file = chain_state.top();
-            requests.push(Request::Create {
-                file: with_backing_options(file),
-                size: Size::of_bytes(layer.size),
-            });
-            requests.extend((!layer.writes.is_empty()).then(|| Request::Write {
-                file: file.clone(),
-                writes: layer.writes.clone(),
-            }));
-            for step in &layer.steps {
-                requests.push(chain_state.request(step));
-                chain_state.advance_as_expected(step);
-            }
-        }
-        let made = requests.into_iter().map(|request| Step {
-            kind: MADE,
-            ..shared_step(request, ExitExpectation::Succeed)
-        });
-        made.collect()
     }
 
     /// Visits each step that was performed, together with the state of the chain before it and both sides' results.
@@ -150,6 +125,19 @@ impl Chain {
         let request = theirs.step.task.kind();
         let finding = died(request, &ours.answer, &theirs.answer);
         finding.filter(|_| is_known && !is_ours)
+    }
+
+    /// Returns the finding at the steps, if it was made before anything changed an image from outside: what follows is no longer judged.
+    fn found_at_first_look(&self, context: &StepContext<'_>, found: &[Finding]) -> Option<Finding> {
+        let is_outside = |layer: &Layer| layer.outside.is_some();
+        let [finding] = found else { return None };
+        if !self.layers.iter().any(is_outside) {
+            return None;
+        }
+        let looks = self.steps.iter().take_while(|step| step.is_look()).count();
+        let end = self.creation_steps(context).len() + looks;
+        let is_early = finding.place.step.is_some_and(|step| step < end);
+        is_early.then(|| finding.clone())
     }
 
     /// Whether an answer shows the crash on a run of 2 GiB in an encrypted image.
@@ -216,16 +204,6 @@ fn shared_step(request: Request, expected_exit: ExitExpectation) -> Step {
         expected_exit,
         ..Step::own(request)
     }
-}
-
-/// Returns the file with the options that set its backing file.
-fn with_backing_options(file: &ImageFile) -> ImageFile {
-    let mut file = file.clone();
-    if let Some(backing) = &file.backing {
-        file.options
-            .extend(ImageFile::clone(backing).backing_options());
-    }
-    file
 }
 
 impl Perform for Chain {
@@ -402,11 +380,14 @@ impl Perform for Chain {
         // Of the divergences at steps, only the first counts; of those at final images, all. The one of the first
         // aspect is reported.
         found.truncate(1);
+        if let Some(looked) = self.found_at_first_look(context, &found) {
+            return Some(looked.into());
+        }
         found.extend(final_checks::judge(observations, 0, &chain_state));
         for (index, lower) in (1..).zip(chain_state.inspected_backing_images()) {
             found.extend(final_checks::judge(observations, index, &lower));
         }
-        if found.is_empty() {
+        if found.is_empty() && chain_state.must_be_sound() {
             found.extend(final_checks::unclean(observations, chain_state.top()));
         }
         found.sort_by_key(|finding| finding.kind.aspect());

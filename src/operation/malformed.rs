@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::chain::{self, Layer};
 use super::facts::Facts;
 use super::{Operation, Perform};
 use crate::base::simpler::{self, CaseSize};
@@ -20,7 +21,7 @@ use crate::oracle::observations::{
     StepContext,
 };
 use crate::oracle::verdict::{DivergenceKind, Place, Verdict};
-use crate::tool::request::Request;
+use crate::tool::request::{ImageFile, Request};
 
 pub use base_image::BaseImage;
 pub use requests::{CHANGE_NAMES, Change, ReadRequest};
@@ -44,6 +45,9 @@ pub struct Malformed {
     /// The valid image, before it is damaged.
     #[serde(rename = "specimen")]
     pub base_image: BaseImage,
+    /// The image and those below it, bottom first, if it comes from outside; the base image has then its format and size alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<Layer>,
     /// The mutations, in order.
     pub damages: Vec<Damage>,
     /// The requests that only read.
@@ -60,6 +64,19 @@ impl Malformed {
         self.damages.iter().map(Damage::name).collect()
     }
 
+    /// Returns the image, and the steps that make it on the reference's side, or give each side its copy of one from outside.
+    fn made(&self, stem: &str) -> (ImageFile, Vec<Step>) {
+        if !self.outside.is_empty() {
+            return chain::placed(&self.outside);
+        }
+        let requests = self.base_image.making(stem).into_iter();
+        let made = requests.map(|request| Step {
+            executor: Executor::Once,
+            ..Step::fixture(request, FIXTURE)
+        });
+        (self.base_image.file(stem), made.collect())
+    }
+
     fn with(&self, change: impl FnOnce(&mut Self)) -> Operation {
         let mut version = self.clone();
         change(&mut version);
@@ -70,6 +87,10 @@ impl Malformed {
 impl Perform for Malformed {
     fn validity(&self, _: &ImageRecipe) -> Validity {
         validity::at("specimen", self.base_image.validity())?;
+        validity::each("outside", &self.outside, |layer| match &layer.outside {
+            Some(outside) => outside.validity(),
+            None => Err(" is an image that is made: name one from outside".to_owned()),
+        })?;
         validity::each("damages", &self.damages, Damage::validity)?;
         match &self.change {
             Some(change) => validity::at("change", change.validity()),
@@ -90,15 +111,7 @@ impl Perform for Malformed {
 
     fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         let stem = &context.stem;
-        let file = self.base_image.file(stem);
-        let made = self
-            .base_image
-            .making(stem)
-            .into_iter()
-            .map(|request| Step {
-                executor: Executor::Once,
-                ..Step::fixture(request, FIXTURE)
-            });
+        let (file, made) = self.made(stem);
         let damage = HarnessAction::Damage {
             file: file.clone(),
             damages: self.damages.clone(),
@@ -119,7 +132,8 @@ impl Perform for Malformed {
         let reads = reads.filter_map(|read| read.request(&file, stem));
         let reads = reads.map(|request| free(Executor::SideOrReference, request));
         let untouched = Step::harness(HarnessAction::Untouched { file: file.clone() });
-        let mut steps: Vec<Step> = made.chain([damage]).chain(reads).collect();
+        let made = made.into_iter().chain([damage]);
+        let mut steps: Vec<Step> = made.chain(reads).collect();
         steps.push(untouched);
         if let Some(change) = &self.change {
             let request = change.request(&file, self.base_image.size);
@@ -179,7 +193,12 @@ impl Perform for Malformed {
                 .into_iter()
                 .map(|reads| self.with(|case| case.reads = reads)),
         );
-        let images = self.base_image.simpler().into_iter();
+        // A file from outside is made simpler as a file, not here.
+        let images = match self.outside.is_empty() {
+            true => self.base_image.simpler(),
+            false => Vec::new(),
+        };
+        let images = images.into_iter();
         versions.extend(images.map(|base_image| self.with(|case| case.base_image = base_image)));
         let simpler_damages = simpler::elementwise(&self.damages, simpler_damage);
         let simpler_damages = simpler_damages.into_iter();

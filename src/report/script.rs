@@ -36,6 +36,7 @@ mod cross_check;
 mod damaged;
 mod exits;
 mod final_state;
+mod from_outside;
 mod input;
 mod intermediate;
 mod outputs;
@@ -246,8 +247,13 @@ impl ScriptContext<'_> {
             let end = steps.iter().position(is_inspection);
             steps.truncate(end.unwrap_or(steps.len()));
         }
-        steps.retain(|step| step.executor != Executor::Harness);
+        let is_placing =
+            |step: &Step| matches!(step.task, Task::Harness(HarnessAction::Place { .. }));
+        steps.retain(|step| step.executor != Executor::Harness || is_placing(step));
         steps.retain(|step| {
+            if is_placing(step) {
+                return true;
+            }
             let is_reproducible = |side| {
                 let tool = self.tool(self.executor(side, step));
                 let request = step.task.request();
@@ -264,6 +270,7 @@ impl ScriptContext<'_> {
     /// Returns the definitions of variables for the tools' programs, which the user may override.
     fn variables(&self, has_candidate: bool) -> String {
         let mut text = "export LC_ALL=C TZ=UTC\n".to_owned();
+        text.push_str(&from_outside::variable(self.case));
         let sides = [Side::Candidate, Side::Reference];
         for side in sides.into_iter().skip(usize::from(!has_candidate)) {
             let (name, variable) = (side.name(), side.name().to_uppercase());
@@ -306,6 +313,7 @@ impl ScriptContext<'_> {
     fn image(&self) -> Option<String> {
         let mut text = String::new();
         let context = self.case.context(self.index);
+        text.push_str(&from_outside::copies(self.case, self.index));
         if self.case.ops[self.index].perform().reads_source() {
             text.push_str("\n# The image.\n");
             for line in self.image_lines(&context)? {

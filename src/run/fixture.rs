@@ -9,13 +9,15 @@ use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::error::Result;
 use crate::image::content::copy_sparse;
+use crate::image::outside::Outside;
 use crate::process::write_watch::WriteWatch;
+use crate::run::case_image::{CaseImage, Reading};
 use crate::run::scratch_dir::Root;
 use crate::tool::request::Request;
 
@@ -33,6 +35,8 @@ pub struct Fixtures {
     is_closed: bool,
     shelf: Mutex<Shelf>,
     names: AtomicU64,
+    /// The images from outside with which cases of the run begin.
+    outside: Mutex<Vec<Arc<CaseImage>>>,
 }
 
 #[derive(Default)]
@@ -124,6 +128,16 @@ impl Fixtures {
         };
         // Two jobs may have added the same image at once; either copy will do.
         shelf.images.insert(key, fixture);
+        Ok(())
+    }
+
+    /// Opens the image from outside with which a case begins, and holds it as long as the store is there.
+    pub fn begin_with(&self, from: &Outside, reading: &Reading<'_>) -> Result<()> {
+        let mut outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |image: &Arc<CaseImage>| image.from.digest == from.digest;
+        if !outside.iter().any(is_it) {
+            outside.push(CaseImage::of_case(from, reading)?);
+        }
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 use serde::{Deserialize, Serialize};
 
 use super::outside_image::OutsideImage;
+use crate::base::base64::of_base64;
 use crate::base::error::{Error, Result};
 use crate::disk_format::qcow2::Unparsable;
 use crate::disk_format::skeleton;
@@ -175,21 +176,32 @@ impl KeptImage {
 
     /// Reads such a file. Returns it with the bytes.
     pub fn read(path: &Path) -> Result<(Self, Vec<u8>)> {
-        let unusable = |why: &str| Error::usage(format!("{}: {why}", path.display()));
         let packed = std::fs::read(path).map_err(|error| Error::io("read", path, &error))?;
-        let all = decompress_to_vec_zlib_with_limit(&packed, UNPACKED_BYTES_MAX)
-            .map_err(|_| unusable("it is no image that accept-image kept"))?;
+        let unpacked = Self::unpacked(&packed);
+        unpacked.map_err(|why| Error::usage(format!("{}: {why}", path.display())))
+    }
+
+    /// The image of such a file's bytes, and its own bytes. The error says why they are none.
+    fn unpacked(packed: &[u8]) -> std::result::Result<(Self, Vec<u8>), String> {
+        let all = decompress_to_vec_zlib_with_limit(packed, UNPACKED_BYTES_MAX)
+            .map_err(|_| "it is no image that accept-image kept")?;
         let end = all.iter().position(|byte| *byte == b'\n');
-        let end = end.ok_or_else(|| unusable("its description has no end"))?;
-        let kept: Self =
-            serde_json::from_slice(&all[..end]).map_err(|error| unusable(&error.to_string()))?;
+        let end = end.ok_or("its description has no end")?;
+        let kept: Self = serde_json::from_slice(&all[..end]).map_err(|error| error.to_string())?;
         let bytes = all[end + 1..].to_vec();
         let ranges = kept.files.iter().flat_map(|file| &file.kept);
         let wanted: u64 = ranges.map(|(_, length)| length).sum();
         match wanted == bytes.len() as u64 && kept.files.iter().all(KeptFile::is_sound) {
             true => Ok((kept, bytes)),
-            false => Err(unusable("its ranges do not fit its bytes, or its files")),
+            false => Err("its ranges do not fit its bytes, or its files".to_owned()),
         }
+    }
+
+    /// Makes the image that a seed carries, in base64, in a directory, and returns the path of the image itself.
+    pub fn carried(text: &str, directory: &Path) -> Result<PathBuf> {
+        let packed = of_base64(text).ok_or_else(|| Error::usage("it is no base64"))?;
+        let (kept, bytes) = Self::unpacked(&packed).map_err(Error::usage)?;
+        kept.make(&bytes, directory)
     }
 
     /// Makes its files in a directory, and returns the path of the image itself.

@@ -30,6 +30,7 @@ use crate::oracle::observations::{
 use crate::oracle::verdict::{InconclusiveKind, Verdict};
 use crate::oracle::witness::Witnesses;
 use crate::process::SandboxPolicy;
+use crate::run::case_image::Reading;
 use crate::run::evidence::Evidence;
 use crate::run::fixture::Fixtures;
 use crate::run::scratch_dir::{Remover, ScratchDir};
@@ -228,6 +229,15 @@ impl DifferentialRunner {
         privately: bool,
     ) -> Result<Option<Outcome>> {
         let started = Instant::now();
+        if let Some(from) = &case.from {
+            let reading = Reading {
+                workdir: &self.workdir,
+                limit: self.limit,
+                sandbox: &self.sandbox,
+                reference: &*self.reference,
+            };
+            self.fixtures.begin_with(from, &reading)?;
+        }
         let scratch_dir = ScratchDir::new(&self.workdir, &case.id(), &self.remover)?;
         let mut case_run = CaseRun {
             runner: self,

@@ -27,6 +27,7 @@ mod facade;
 mod faulty_calls;
 mod findings;
 mod fork_server;
+mod from_images;
 mod grid;
 mod host_space;
 mod inputs;

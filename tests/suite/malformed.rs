@@ -39,8 +39,10 @@ fn case(damage: Damage, reads: &[ReadRequest]) -> Case {
         iteration: Some(0),
         iter_seed: Some(0),
         image: Chain::no_source(),
+        from: None,
         ops: vec![Operation::Malformed(Malformed {
             base_image,
+            outside: Vec::new(),
             damages: vec![damage],
             reads: reads.to_vec(),
             change: None,

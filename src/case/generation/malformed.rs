@@ -7,15 +7,16 @@
 
 use crate::base::error::{Error, Result};
 use crate::base::rng::NativeRandom;
+use crate::case::generation::begun::StartImage;
 use crate::case::{Case, CaseId};
-use crate::disk_format::damage::{self, Cut, Damage};
+use crate::disk_format::damage::{self, Cut, Damage, Found};
 use crate::disk_format::structure::{FieldKind, Structure};
 use crate::image::content::{Fill, Write};
 use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption};
 use crate::operation::Operation;
-use crate::operation::chain::Chain;
-use crate::operation::malformed::{Change, Malformed, ReadRequest};
+use crate::operation::chain::{Chain, Layer};
+use crate::operation::malformed::{BaseImage, Change, Malformed, ReadRequest};
 use crate::tool::request::SnapshotAction;
 
 mod base_images;
@@ -107,6 +108,29 @@ pub(super) fn checked_fields(names: &[String]) -> Result<()> {
 /// A field to be replaced, and the structure that it belongs to.
 type Target = (&'static Structure, &'static FieldKind);
 
+/// What is damaged, and how.
+struct Base {
+    base_image: BaseImage,
+    outside: Vec<Layer>,
+    damages: Vec<Damage>,
+}
+
+/// Returns the fields that `names` allows, of those that an image has.
+pub(super) fn wanted(found: &[Found], names: Option<&[String]>) -> Vec<Found> {
+    let of_structure = found.iter().map(|found| Found {
+        structure: found.structure,
+        fields: found
+            .fields
+            .iter()
+            .copied()
+            .filter(|kind| is_wanted(found.structure, kind, names))
+            .collect(),
+    });
+    of_structure
+        .filter(|found| !found.fields.is_empty())
+        .collect()
+}
+
 impl MalformedProfile {
     /// Decodes the iteration whose own seed is `iter_seed`. `pool` replaces the profile's inspections and modifications; `fields`
     /// restricts what is damaged.
@@ -128,6 +152,60 @@ impl MalformedProfile {
             .iter()
             .map(|(structure, field)| damage(&mut random, format, structure, field))
             .collect();
+        let base = Base {
+            base_image,
+            outside: Vec::new(),
+            damages,
+        };
+        self.finished(random, id, iter_seed, base, pool, fields)
+    }
+
+    /// Decodes the iteration that damages an image from outside: fields that it has.
+    pub(super) fn decode_from(
+        &self,
+        id: CaseId,
+        iter_seed: u64,
+        pool: Option<&[&str]>,
+        fields: Option<&[String]>,
+        image: &StartImage,
+    ) -> Case {
+        let mut random = NativeRandom::new(iter_seed);
+        let there = wanted(&image.fields, fields);
+        let count = 1 + random.weighted(&DAMAGE_WEIGHTS);
+        let damages = (0..count).map(|_| {
+            let found = random.choice(&there);
+            let field = random.choice(&found.fields);
+            damage(&mut random, image.format, found.structure, field)
+        });
+        let damages = damages.collect();
+        let size = image.layers.last().map_or(0, |layer| layer.size);
+        let base = Base {
+            base_image: BaseImage::empty(image.format, size),
+            outside: image.layers.clone(),
+            damages,
+        };
+        let case = self.finished(random, id, iter_seed, base, pool, fields);
+        Case {
+            from: Some(image.from.clone()),
+            ..case
+        }
+    }
+
+    /// Draws what the tools are asked about a damaged image.
+    fn finished(
+        &self,
+        mut random: NativeRandom,
+        id: CaseId,
+        iter_seed: u64,
+        base: Base,
+        pool: Option<&[&str]>,
+        fields: Option<&[String]>,
+    ) -> Case {
+        let Base {
+            base_image,
+            outside,
+            damages,
+        } = base;
         let pool_names: Vec<&str> = pool.unwrap_or(self.kinds).to_vec();
         let is_drawn = |random: &mut NativeRandom, read: &ReadRequest| {
             let is_there = pool_names.contains(&read.name());
@@ -145,6 +223,7 @@ impl MalformedProfile {
         );
         let mut malformed = Malformed {
             base_image,
+            outside,
             damages,
             reads,
             change,
@@ -160,6 +239,7 @@ impl MalformedProfile {
             iteration,
             iter_seed: Some(iter_seed),
             image: Chain::no_source(),
+            from: None,
             ops: vec![Operation::Malformed(malformed)],
             words_used: random.words_used(),
             ops_filter: pool.map(owned),

@@ -11,6 +11,7 @@
 //! [`Tool::support`]: crate::tool::Tool::support
 
 use crate::base::rng::NativeRandom;
+use crate::case::generation::begun::StartImage;
 use crate::case::{Case, CaseId};
 use crate::image::format::Format;
 use crate::image::options::Subformat;
@@ -21,6 +22,7 @@ mod backing;
 pub(super) mod budget;
 mod converts;
 mod edges;
+mod from_image;
 mod layers;
 mod mutation;
 mod options;
@@ -274,17 +276,29 @@ impl NativeProfile {
             false => self.chain(random, &kinds),
         });
         textures::give(&mut random, self.textured_percent, &mut chain);
-        let (seed, iteration) = id.campaign().unzip();
+        case_of(id, iter_seed, &random, chain, pool)
+    }
+
+    /// Decodes the iteration that begins with an image from outside.
+    pub(super) fn decode_from(
+        &self,
+        id: CaseId,
+        iter_seed: u64,
+        pool: Option<&[&str]>,
+        image: &StartImage,
+    ) -> Case {
+        let mut random = NativeRandom::new(iter_seed);
+        let kinds = match pool {
+            Some(pool) => named(pool),
+            None => self.kinds.to_vec(),
+        };
+        let mut chain = budget::within(&mut random, self.budget, |random| {
+            self.chain_from(random, &kinds, &image.layers)
+        });
+        textures::give(&mut random, self.textured_percent, &mut chain);
         Case {
-            generation: id.generation,
-            seed,
-            iteration,
-            iter_seed: Some(iter_seed),
-            image: Chain::no_source(),
-            ops: vec![Operation::Chain(chain)],
-            words_used: random.words_used(),
-            ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),
-            fields_filter: None,
+            from: Some(image.from.clone()),
+            ..case_of(id, iter_seed, &random, chain, pool)
         }
     }
 
@@ -323,6 +337,29 @@ impl NativeProfile {
             }
         }
         steps
+    }
+}
+
+/// The case of a drawn chain.
+fn case_of(
+    id: CaseId,
+    iter_seed: u64,
+    random: &NativeRandom,
+    chain: Chain,
+    pool: Option<&[&str]>,
+) -> Case {
+    let (seed, iteration) = id.campaign().unzip();
+    Case {
+        generation: id.generation,
+        seed,
+        iteration,
+        iter_seed: Some(iter_seed),
+        image: Chain::no_source(),
+        from: None,
+        ops: vec![Operation::Chain(chain)],
+        words_used: random.words_used(),
+        ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),
+        fields_filter: None,
     }
 }
 

@@ -132,6 +132,7 @@ impl WrittenProfile {
             iteration,
             iter_seed: Some(iter_seed),
             image: Chain::no_source(),
+            from: None,
             ops: vec![Operation::Written(written)],
             words_used: random.words_used(),
             ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),

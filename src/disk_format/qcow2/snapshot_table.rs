@@ -33,6 +33,8 @@ pub struct SnapshotTableEntry {
     pub length: u64,
     /// The unique id string.
     pub id_str: Vec<u8>,
+    /// The name.
+    pub name: Vec<u8>,
     /// When the snapshot was created, in seconds since the Epoch.
     pub date_sec: u32,
     /// The fraction of a second of that time, in nanoseconds.
@@ -64,10 +66,12 @@ pub fn entries(image: &ImageBytes, header: &Header) -> Result<Vec<SnapshotTableE
             )));
         }
         let id_str = image.read(&what, offset + FIXED_BYTES + extra_data_size, id_str_size)?;
+        let name = image.read(&what, end - name_size, name_size)?;
         entries.push(SnapshotTableEntry {
             offset,
             length,
             id_str,
+            name,
             date_sec: number::<4>(&fixed, DATE_OFFSET as usize) as u32,
             date_nsec: number::<4>(&fixed, DATE_OFFSET as usize + 4) as u32,
         });

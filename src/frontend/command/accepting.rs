@@ -34,6 +34,10 @@ pub(super) struct AcceptArguments {
     #[arg(long, value_names = ["IDS", "VERSION"], num_args = 2, conflicts_with_all = ["file", "stem", "known"])]
     extend: Option<Vec<String>>,
 
+    /// Keep what a guest wrote in the image from outside with which the case begins; without it a recipe takes its place
+    #[arg(long)]
+    keep_data: bool,
+
     /// Who is right
     #[arg(long, value_parser = Right::ALL.map(Right::name))]
     right: Option<String>,
@@ -82,7 +86,8 @@ pub(super) fn accept(arguments: AcceptArguments) -> Result<ExitCode> {
             if let Some(why) = &arguments.why {
                 seed.why.clone_from(why);
             }
-            as_seed(&seed, stem, &arguments.seeds)?
+            let carried = seed.carry(arguments.keep_data)?;
+            as_seed(&seed, stem, &arguments.seeds)? + carried
         }
         (None, Some(id)) => entry::accept(&seed, file, id, &arguments)?,
         (None, None) => return Err(Error::usage("give --as STEM or --known ID (see --help)")),

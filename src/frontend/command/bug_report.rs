@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{CaseArguments, Run, named_case, print_exact};
+use super::{CaseArguments, Run, print_exact};
 use crate::base::error::{Error, Result};
 use crate::oracle::verdict::VerdictName;
 use crate::report::bug_report::bug_report;
@@ -10,9 +10,8 @@ use crate::report::script::script;
 
 /// Prints the report.
 pub(super) fn report(arguments: &CaseArguments) -> Result<ExitCode> {
-    let CaseArguments { settings, case } = arguments;
-    let (case, _) = named_case(case, settings)?;
-    let run = Run::open(settings, None)?;
+    let (settings, case, _, _images) = arguments.opened()?;
+    let run = Run::open(&settings, None)?;
     let session = run.candidate_set.only()?;
     let record = session.try_case(case)?;
     if record.verdict != VerdictName::Divergence {

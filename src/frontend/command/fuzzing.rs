@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::from::{FromArguments, Images};
 use super::issues::{Filing, IssueFormat};
 use super::resuming::Resumed;
 use super::run::{Run, Telling};
@@ -62,7 +63,7 @@ pub(super) struct FuzzArguments {
     verbose: bool,
 
     /// Mutate cases that showed new behaviour (generations native1 to native3 only; default: --no-guidance)
-    #[arg(long, overrides_with = "no_guidance")]
+    #[arg(long, overrides_with = "no_guidance", conflicts_with = "paths")]
     guided: bool,
 
     /// Run whole cases in workers of WORKER, a build that counts regions of the candidate's crate (contrib/coverage), each a behaviour (with --reference model)
@@ -78,8 +79,11 @@ pub(super) struct FuzzArguments {
     no_guidance: bool,
 
     /// Continue the campaign that wrote these records
-    #[arg(long, value_name = "RECORDS")]
+    #[arg(long, value_name = "RECORDS", conflicts_with = "paths")]
     resume: Option<PathBuf>,
+
+    #[command(flatten)]
+    from: FromArguments,
 }
 
 /// Which cases a campaign draws.
@@ -115,9 +119,19 @@ impl Range {
         )
     }
 
-    fn cases(&self, settings: &Settings) -> Result<impl Iterator<Item = Case> + Send + use<>> {
-        let generation = self.generation;
-        generation.cases(self.seed, self.start, &settings.selection())
+    fn cases(
+        &self,
+        settings: &Settings,
+        images: &Images,
+    ) -> Result<Box<dyn Iterator<Item = Case> + Send>> {
+        let (generation, selection) = (self.generation, settings.selection());
+        Ok(match images.is_empty() {
+            true => Box::new(generation.cases(self.seed, self.start, &selection)?),
+            false => {
+                let starts = images.starts();
+                Box::new(generation.cases_from(self.seed, self.start, &selection, starts)?)
+            }
+        })
     }
 
     /// Prints generation, seed and number of cases on standard error, so that the campaign can be repeated.
@@ -150,8 +164,13 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         corpus,
         no_guidance: _,
         resume,
+        from,
     } = arguments;
     settings.candidates = instar.map_or(settings.candidates, instar_at);
+    settings.from.clone_from(&from.paths);
+    if !from.paths.is_empty() && settings.generation.is_none() {
+        settings.generation = Some(settings.generation()?.of_images().to_owned());
+    }
     settings.narrow();
     if corpus.is_some() {
         may_have_corpus(guided, resume.is_some(), &settings)?;
@@ -166,7 +185,8 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     }
     let corpus = corpus.map(|directory| Corpus::open(&directory, range.generation));
     let corpus = corpus.transpose()?;
-    let cases = range.cases(&settings)?;
+    let images = from.open(&settings)?;
+    let cases = range.cases(&settings, &images)?;
     if let Some(directory) = &log_dir {
         log_into(directory, range.seed, &mut settings)?;
     }

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::from::FromArguments;
 use crate::base::error::{Error, Result};
 use crate::campaign::settings::Settings;
 use crate::case::generation::ancestry::lineage;
+use crate::case::generation::begun::parted;
 use crate::case::generation::{Generation, ITERATION_MAX};
 use crate::case::{Case, CaseId};
 
@@ -17,6 +19,9 @@ pub(super) struct ShowArguments {
     #[command(flatten)]
     settings: Settings,
 
+    #[command(flatten)]
+    from: FromArguments,
+
     /// Case ids; one may end in a range: ops7_s1_i0..9 (both ends included)
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
@@ -25,9 +30,20 @@ pub(super) struct ShowArguments {
 /// Prints the cases of every id.
 pub(super) fn show(arguments: &ShowArguments) -> Result<ExitCode> {
     let selection = arguments.settings.selection();
+    let images = arguments.from.open(&arguments.settings)?;
     let mut output = std::io::stdout().lock();
     for text in &arguments.ids {
         let (first, last) = id_range(text)?;
+        if parted(&first.generation).1.is_some() {
+            let (_, iteration) = first.campaign().unwrap_or_default();
+            for iteration in iteration..=last {
+                let id = first.at(iteration);
+                if !is_printed(&mut output, &images.case(&id, &arguments.settings)?)? {
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+            continue;
+        }
         let (base, changes) = lineage(&first.generation);
         let generation = Generation::named(base)?;
         let Some((seed, iteration)) = first.campaign() else {

@@ -19,7 +19,7 @@ pub enum Fill {
     Data(Recipe),
 }
 
-/// Data that follows from a place. No whole sector of it is zero.
+/// Data that follows from a place. No whole sector of it is zero, but for what is registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Recipe {
     /// The kind of data.
@@ -42,6 +42,10 @@ pub enum Texture {
     Noise,
     /// Blocks of 4096 bytes, each of another of the three.
     Mixed,
+    /// What a guest sees in an image from outside, registered under the seed as its key. No case has it: only the model does.
+    #[doc(hidden)]
+    #[serde(skip)]
+    Outside,
 }
 
 impl Texture {
@@ -55,6 +59,7 @@ impl Texture {
             Self::Text => "text",
             Self::Noise => "noise",
             Self::Mixed => "mixed",
+            Self::Outside => "outside",
         }
     }
 }
@@ -188,6 +193,9 @@ impl fmt::Display for Fill {
 impl Recipe {
     fn put(self, offset: u64, bytes: &mut [u8]) {
         let mut place = offset.wrapping_add(self.shift);
+        if self.texture == Texture::Outside {
+            return super::outside::put(self.seed, place, bytes);
+        }
         let mut rest = bytes;
         let mut sector = [0; SECTOR];
         while !rest.is_empty() {
@@ -231,7 +239,7 @@ impl Recipe {
                     length += part;
                 }
             }
-            Texture::Noise | Texture::Mixed => {
+            Texture::Noise | Texture::Mixed | Texture::Outside => {
                 for three in sector.chunks_mut(3) {
                     state = next(state);
                     for (byte, divisor) in three.iter_mut().zip([1 << 23, 1 << 15, 1 << 7]) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{BLOCK_BYTES, Contents, ContentsBuilder, Fill, Write};
+use super::{BLOCK_BYTES, Contents, ContentsBuilder, Fill, Texture, Write};
 
 /// The most writes that [`Contents::writes`] returns for contents that were read.
 const WRITES_MAX: usize = 4096;
@@ -88,7 +88,12 @@ impl Contents {
             return None;
         }
         if let Some(writes) = &self.made_by {
-            return Some(writes.to_vec());
+            // What a guest sees in an image from outside is no recipe that could be written down.
+            let is_outside = |write: &Write| match write.fill {
+                Fill::Data(recipe) => recipe.texture == Texture::Outside,
+                Fill::Byte(_) => false,
+            };
+            return (!writes.iter().any(is_outside)).then(|| writes.to_vec());
         }
         let mut writes: Vec<Write> = Vec::new();
         for run in &self.runs {

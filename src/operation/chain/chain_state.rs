@@ -16,6 +16,7 @@ use crate::oracle::observations::Inventory;
 use crate::tool::request::{ImageFile, SnapshotAction, dd_range};
 
 mod backing;
+mod outside;
 mod requests;
 
 /// The state of a chain between two steps.
@@ -39,6 +40,8 @@ pub struct ChainState {
     unsure_bitmaps: BTreeSet<String>,
     /// The names of images that had version 2, and whose lazy refcounts were not asked for since.
     downgraded: BTreeSet<String>,
+    /// The images that come from outside, by name.
+    origins: BTreeMap<String, outside::Origin>,
 }
 
 impl ChainState {
@@ -68,11 +71,15 @@ impl ChainState {
             doubtful: BTreeMap::new(),
             unsure_bitmaps: BTreeSet::new(),
             downgraded: BTreeSet::new(),
+            origins: BTreeMap::new(),
         }
     }
 
     /// Creates a layer on top of the chain and writes its data. The caller performs the layer's steps.
     pub(super) fn add_layer(&mut self, layer: &Layer) {
+        if let Some(outside) = &layer.outside {
+            return self.add_outside(layer, outside);
+        }
         let stem = format!("{}-{}", self.stem, self.files.len());
         let file = placed(&stem, layer.format, &layer.options);
         let file = match self.files.last() {

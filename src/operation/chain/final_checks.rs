@@ -11,7 +11,7 @@ use super::witnesses::witnesses;
 use crate::disk_format::qcow2::audit::{Audit, ranges_in_words};
 use crate::image::model::{Bitmap, View};
 use crate::oracle::judge::{self, CheckResult};
-use crate::oracle::observations::{Observations, Side, SideRun, StepResult, Task};
+use crate::oracle::observations::{HarnessAction, Observations, Side, SideRun, StepResult, Task};
 use crate::oracle::verdict::{
     Blame, Difference, DivergenceKind, Finding, OutputAspect, OutputRole, Place, Subject,
 };
@@ -140,7 +140,11 @@ fn audits<'answers>(
     let subject = Subject::Metadata {
         file: file.path.clone(),
     };
-    let problems = [reported(ours), reported(theirs), "nothing wrong".to_owned()];
+    let expected = match chain_state.must_be_sound() {
+        true => "nothing wrong".to_owned(),
+        false => reported(theirs),
+    };
+    let problems = [reported(ours), reported(theirs), expected];
     let mut found: Vec<Finding> = witnesses(METADATA, subject, problems).into_iter().collect();
     found.extend(headers(ours, theirs, chain_state));
     found.extend(bitmaps(ours, theirs, index, chain_state));
@@ -190,7 +194,7 @@ fn lost_snapshots(ours: &Audit, theirs: &Audit, chain_state: &ChainState) -> Opt
 
 /// Compares an image's header with all that the recipe says of it, where no other image of the recipe was made.
 fn unexpected_fields(audit: &Audit, chain_state: &ChainState) -> Option<Finding> {
-    if audit.facts.is_empty() {
+    if audit.facts.is_empty() || chain_state.is_outside() {
         return None;
     }
     let (top, options) = (chain_state.top(), &chain_state.top().options);
@@ -346,6 +350,7 @@ pub(super) fn touched(ours: &StepResult, theirs: &StepResult) -> Option<Finding>
 pub fn may_touch(task: &Task, name: &str) -> bool {
     match task {
         task if task.is_reading() => false,
+        Task::Harness(HarnessAction::Place { names, .. }) => names.iter().any(|own| own == name),
         Task::Tool(Request::Commit { file, .. }) => {
             file.owns(name) || file.backing.as_ref().is_some_and(|below| below.owns(name))
         }

@@ -38,7 +38,7 @@ pub(super) fn judge(
     let chain_state = &*chain_state;
     let (ours, theirs) = (&ours.answer, &theirs.answer);
     match step {
-        ChainStep::Check => checks(ours, theirs),
+        ChainStep::Check => checks(chain_state, ours, theirs),
         ChainStep::Compare { with } => comparisons(chain_state, *with, ours, theirs),
         ChainStep::Fault { .. } => faults::judge(chain_state, ours, theirs),
         _ if !ours.succeeded() || !theirs.succeeded() => None,
@@ -235,12 +235,16 @@ pub(super) fn map_lie(report: &Report, view: &View, window: Window) -> Option<St
     (reached != end).then(|| format!("it ends at {reached}, not at {end}"))
 }
 
-fn checks(ours: &Answer, theirs: &Answer) -> Option<Finding> {
+fn checks(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Finding> {
     let [ours, theirs] = [ours, theirs].map(|answer| CheckResult::from_answer(answer).to_string());
+    let expected = match chain_state.must_be_sound() {
+        true => "clean".to_owned(),
+        false => theirs.clone(),
+    };
     witnesses(
         CHECK,
         Subject::IntermediateCheck {},
-        [ours, theirs, "clean".to_owned()],
+        [ours, theirs, expected],
     )
 }
 

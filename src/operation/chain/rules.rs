@@ -104,6 +104,8 @@ impl ChainState {
 
     fn sense(&self, step: &ChainStep) -> Sensible {
         let format = self.top().format;
+        let only_read = "the image from outside is only to be read";
+        only_if(!self.changes_what_is_only_read(step), Unsettled(only_read))?;
         let only_qcow2 = || {
             let only = "only a qcow2 has that";
             only_if(format == Format::Qcow2, MayBeRefused(only))

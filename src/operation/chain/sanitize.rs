@@ -75,6 +75,12 @@ fn sanitized_layers(layers: &[Layer]) -> Vec<Layer> {
 }
 
 fn sanitized_layer(layer: &Layer) -> Layer {
+    if layer.outside.is_some() {
+        return Layer {
+            writes: Vec::new(),
+            ..layer.clone()
+        };
+    }
     let layer = Layer {
         size: (layer.size / SECTOR_BYTES * SECTOR_BYTES).max(SECTOR_BYTES),
         ..layer.clone()
@@ -244,6 +250,7 @@ mod tests {
             options: CreateOptions::new(),
             writes: Vec::new(),
             steps: Vec::new(),
+            outside: None,
         };
         let layers = vec![layer];
         Chain { layers, steps }

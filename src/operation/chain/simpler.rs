@@ -105,9 +105,12 @@ impl Chain {
 
     /// Returns the chain without any options.
     fn without_options(&self) -> Self {
-        let layers = self.layers.iter().map(|layer| Layer {
-            options: CreateOptions::new(),
-            ..layer.clone()
+        let layers = self.layers.iter().map(|layer| match layer.outside {
+            Some(_) => layer.clone(),
+            None => Layer {
+                options: CreateOptions::new(),
+                ..layer.clone()
+            },
         });
         let steps = self.steps.iter().map(step_without_options);
         Self {
@@ -119,13 +122,16 @@ impl Chain {
     /// Returns the chain with larger or unusual image sizes reduced to a usual one. In a second version, resizes move
     /// along.
     fn smaller(&self) -> Vec<Self> {
-        let is_larger = |size: u64, wanted: u64| size > wanted || !SIZES.contains(&size);
+        let is_larger = |layer: &Layer, wanted: u64| {
+            let is_unusual = layer.size > wanted || !SIZES.contains(&layer.size);
+            layer.outside.is_none() && is_unusual
+        };
         let top = self.layers.last().map_or(0, |layer| layer.size);
         let versions = SIZES.into_iter().flat_map(|wanted| {
             let layers: Vec<Layer> = self
                 .layers
                 .iter()
-                .map(|layer| match is_larger(layer.size, wanted) {
+                .map(|layer| match is_larger(layer, wanted) {
                     true => resized(layer, wanted),
                     false => layer.clone(),
                 })
@@ -325,6 +331,14 @@ fn sizes(size: u64) -> Vec<u64> {
 }
 
 fn simpler_layers(layer: &Layer) -> Vec<Layer> {
+    if layer.outside.is_some() {
+        // An image of the same options that the reference makes: then the file is not needed.
+        let made = Layer {
+            outside: None,
+            ..layer.clone()
+        };
+        return vec![made];
+    }
     let formats = FORMATS
         .into_iter()
         .take_while(|format| *format != layer.format)

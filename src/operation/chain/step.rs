@@ -6,6 +6,7 @@ use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Preallocation};
+use crate::image::outside::OutsideFile;
 use crate::operation::feature::Feature;
 use crate::tool::request::Fault;
 use crate::tool::request::qemu_words::as_words;
@@ -75,6 +76,9 @@ pub struct Layer {
     /// Steps before the overlay is created: snapshots, bitmaps, more writes. Not a conversion.
     #[serde(default, rename = "acts", skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<ChainStep>,
+    /// What is known of the file, if the image is not made but comes from outside. Such layers lie below all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Box<OutsideFile>>,
 }
 
 /// The image that a conversion creates.
@@ -336,6 +340,19 @@ impl ChainStep {
             Self::Bitmap { .. } => Feature::BitmapBelow,
             _ => Feature::StepBelow,
         }
+    }
+
+    /// Whether the step only looks at the current image.
+    pub fn is_look(&self) -> bool {
+        matches!(
+            self,
+            Self::Read
+                | Self::Map { .. }
+                | Self::Info
+                | Self::Check
+                | Self::Measure { .. }
+                | Self::SnapshotList
+        )
     }
 
     /// Whether the step makes another image the current one.

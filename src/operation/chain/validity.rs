@@ -52,6 +52,9 @@ impl Layer {
     fn validity(&self) -> Validity {
         validity::number("size", self.size, 1..=validity::BYTES_MAX)?;
         self.options.validity("options")?;
+        if let Some(outside) = &self.outside {
+            validity::at("outside", outside.validity())?;
+        }
         validity::writes("writes", &self.writes)?;
         validity::each("acts", &self.steps, |step| match step {
             ChainStep::Refused { .. } => Err(" is refused: write it among the steps".to_owned()),

@@ -32,6 +32,15 @@ pub enum HarnessAction {
         /// What a guest may see afterwards: each byte as in one of these.
         allowed: Vec<View>,
     },
+    /// Give a side its copy of files of an image from outside.
+    Place {
+        /// The image.
+        file: ImageFile,
+        /// The digest of the whole image from outside.
+        digest: String,
+        /// The names of the files: the image, its extents, its data file.
+        names: Vec<String>,
+    },
     /// Damage a qcow2.
     Corrupt {
         /// The image.
@@ -94,6 +103,7 @@ impl HarnessAction {
     pub fn kind(&self) -> RequestKind {
         match self {
             Self::Fault { .. } => RequestKind::Fault,
+            Self::Place { .. } => RequestKind::Place,
             Self::Corrupt { .. } => RequestKind::Corrupt,
             Self::Damage { .. } => RequestKind::Damage,
             Self::Untouched { .. } => RequestKind::Untouched,
@@ -113,6 +123,7 @@ impl HarnessAction {
     pub fn file(&self) -> &ImageFile {
         match self {
             Self::Fault { file, .. }
+            | Self::Place { file, .. }
             | Self::Corrupt { file, .. }
             | Self::Damage { file, .. }
             | Self::Untouched { file }

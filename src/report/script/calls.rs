@@ -123,6 +123,8 @@ impl ScriptContext<'_> {
                     lines.in_shell(&format!("{line}{stop}"));
                     lines.in_rust(&format!("by_shell(\"{name}\", r##\"{line}\"##)?;"));
                 }
+                // The files are copied before.
+                Task::Harness(HarnessAction::Place { .. }) => {}
                 Task::Harness(action) => {
                     lines.in_shell(&by_hand::line(action, name, self.damage.as_deref())?);
                 }

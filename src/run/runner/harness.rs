@@ -15,10 +15,14 @@ use crate::disk_format::qcow2::audit::Audit;
 use crate::disk_format::qcow2::corruption::FieldMutation;
 use crate::disk_format::qcow2::host_clusters::HostClusters;
 use crate::disk_format::qcow2::{ImageBytes, Unparsable};
-use crate::image::content::{Fill, Write, data_segments, open_regular, open_regular_to_write};
+use crate::image::content::{
+    Fill, Write, copy_sparse, data_segments, open_regular, open_regular_to_write,
+};
 use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::outside::is_plain_name;
 use crate::oracle::observations::{HarnessAction, Side};
 use crate::process::Captured;
+use crate::run::case_image;
 use crate::run::evidence::quoted;
 use crate::run::scratch_dir::ScratchDir;
 use crate::tool::request::{Answer, Exit, ImageFile, Report, Request};
@@ -39,6 +43,10 @@ pub(super) fn carry_out(action: &HarnessAction, scratch_dir: &ScratchDir, side: 
         // The runner has a tool carry it out.
         HarnessAction::Fault { .. } => success(words, String::new(), started),
         HarnessAction::Audit { file } => audit(file, &directory, words, started),
+        HarnessAction::Place { digest, names, .. } => match place(digest, names, &directory) {
+            Ok(()) => success(words, names.join("\n"), started),
+            Err(why) => refused(words, &why, started),
+        },
         // Damages the reference's image; the candidate gets a copy of the damaged file.
         HarnessAction::Damage { file, damages } => match damage(scratch_dir, file, damages) {
             Ok((words, output)) => success(words, output, started),
@@ -227,6 +235,22 @@ fn audit(file: &ImageFile, directory: &Path, words: Vec<String>, started: Instan
         }
         Err(why) => refused(words, &why, started),
     }
+}
+
+/// Gives a side its copies of files of an image from outside.
+fn place(digest: &str, names: &[String], directory: &Path) -> Result<(), Unparsable> {
+    let image = case_image::held(digest);
+    let image = image.ok_or_else(|| Unparsable::new("the image from outside is not open"))?;
+    for name in names.iter().filter(|name| is_plain_name(name)) {
+        let target = directory.join(name);
+        // Damage on the reference's side has given the candidate its copy already.
+        if target.exists() {
+            continue;
+        }
+        let copied = copy_sparse(&image.path_of(name), &target);
+        copied.map_err(|error| Unparsable::new(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// Damages a qcow2: the shell's line for it.

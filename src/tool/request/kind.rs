@@ -79,6 +79,7 @@ kinds! {
     ;
     harness:
     Fault = "fault",
+    Place = "place",
     Corrupt = "corrupt",
     Damage = "damage",
     Untouched = "untouched",

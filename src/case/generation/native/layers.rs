@@ -43,6 +43,11 @@ pub(super) fn draw(random: &mut NativeRandom, profile: &NativeProfile) -> Vec<La
     layers
 }
 
+/// Draws an overlay on images that come from outside.
+pub(super) fn on_top(random: &mut NativeRandom, profile: &NativeProfile, below: &[Layer]) -> Layer {
+    layer(random, profile, Format::Qcow2, Purpose::Top, below)
+}
+
 /// Replaces a vmdk base image by raw in profiles with flat extents only: imago does not accept such a vmdk as a backing file.
 fn bottom(profile: &NativeProfile, drawn: Format, is_top: bool) -> Format {
     let whole = profile
@@ -155,6 +160,7 @@ pub(super) fn with_options(
         options,
         writes: Vec::new(),
         steps: Vec::new(),
+        outside: None,
     };
     if random.percent(75) {
         let real = ChainState::start("", std::slice::from_ref(&layer))

@@ -12,6 +12,11 @@ impl Layer {
     /// Returns why the layer cannot be created, over `below` if given, or why a guest would not see the expected
     /// contents.
     pub fn objection(&self, below: Option<&Self>) -> Option<&'static str> {
+        if self.outside.is_some() {
+            // It is there already. What it lies on is there, too, or was left out.
+            let is_whole = below.is_none_or(|below| below.outside.is_some());
+            return (!is_whole).then_some("an image from outside lies on others from outside only");
+        }
         let file = ImageFile::new("", self.format).with_options(self.options.clone());
         if !holds(&file, self.size) {
             return Some(TOO_LARGE);
