@@ -33,6 +33,11 @@ pub mod probe;
 /// What campaigns must know of an image from outside.
 pub mod origin;
 
+/// An image with fewer blocks of data.
+pub mod fewer;
+
+mod vhdx_blocks;
+
 /// What of an image is structure, and what is guest data.
 pub mod skeleton;
 

@@ -9,6 +9,7 @@ mod malformed;
 mod native;
 mod python;
 mod selection;
+pub mod start_image;
 mod written;
 
 pub use selection::Selection;

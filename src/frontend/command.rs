@@ -26,7 +26,7 @@ mod tools;
 mod vacuity;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -74,7 +74,7 @@ enum Command {
     /// Print decoded cases, one JSON line each, without running them
     Show(ShowArguments),
     /// Shrink a diverging case
-    Shrink(CaseArguments),
+    Shrink(ShrinkArguments),
     /// Print a program that reproduces a divergence without imgduel
     Script(CaseArguments),
     /// Print the bug report of a divergence, in Markdown
@@ -119,6 +119,23 @@ struct CaseArguments {
     /// A case id (ops7_s1_i000042) or a seed file
     #[arg(value_name = "ID|SEED-FILE")]
     case: String,
+}
+
+#[derive(Args)]
+struct ShrinkArguments {
+    #[command(flatten)]
+    settings: Settings,
+
+    #[command(flatten)]
+    from: FromArguments,
+
+    /// Instead of a case: make an image smaller that the tools describe, read, check or map differently
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["case", "paths"])]
+    image: Option<PathBuf>,
+
+    /// A case id (ops7_s1_i000042) or a seed file
+    #[arg(value_name = "ID|SEED-FILE", required_unless_present = "image")]
+    case: Option<String>,
 }
 
 impl CaseArguments {
@@ -272,9 +289,18 @@ fn named_case(
     Ok((images.case(&name.parse()?, settings)?, None))
 }
 
-fn shrink(arguments: &CaseArguments) -> Result<ExitCode> {
-    let (settings, case, seed, _images) = arguments.opened()?;
-    let settings = &settings;
+fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode> {
+    let paths = arguments.image.clone().map(|image| vec![image]);
+    let from = FromArguments {
+        paths: paths.unwrap_or_else(|| arguments.from.paths.clone()),
+    };
+    let settings = &with_from(&arguments.settings, &from);
+    let images = from.open(settings)?;
+    let (case, seed) = match (&arguments.case, images.starts().first()) {
+        (Some(name), _) => named_case(name, settings, &images)?,
+        (None, Some(image)) => (shrinking::image::looks(image)?, None),
+        (None, None) => return Err(Error::usage("there is no case to shrink")),
+    };
     try_to_keep(&settings.findings)?;
     let run = Run::open(settings, None)?;
     shrinking::shrink_one(run.candidate_set.only()?, settings, case, seed.as_ref())

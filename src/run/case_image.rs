@@ -29,8 +29,10 @@ use crate::tool::request::ImageFile;
 
 mod carried;
 mod guest;
+mod smaller;
 
 pub use carried::carry;
+pub use smaller::{Smaller, shrink};
 
 /// The largest disk that cases begin with, in bytes.
 const SIZE_MAX: u64 = 8 << 40;

@@ -377,3 +377,73 @@ fn what_no_case_can_begin_with_is_refused_in_one_line() {
     let readers = fuzz(directory, &["--from", "a.qed", "--generation", "readers3"]);
     assert_eq!(readers.status.code(), Some(2));
 }
+
+/// An image of 1 GiB with data at `count` places, one of which has the word that a stand-in minds.
+fn scattered(directory: &Path, name: &str, format: &str, options: &[&str], count: usize) {
+    let create = ["create", "-q", "-f", format];
+    let create = [&create[..], options, &[name, "1G"]].concat();
+    made(directory, "qemu-img", &create);
+    let word = directory.join("word");
+    fs::write(&word, "TROUBLE ".repeat(64)).unwrap();
+    let writes = (0..count).map(|index| match index {
+        3 => format!("write -q -s word {} 512", (index + 1) << 24),
+        _ => format!("write -q -P {} {} 4k", index + 1, (index + 1) << 24),
+    });
+    let writes: Vec<String> = writes.collect();
+    let words = writes.iter().flat_map(|write| ["-c", write]);
+    let words: Vec<&str> = ["-f", format].into_iter().chain(words).collect();
+    made(directory, "qemu-io", &[&words[..], &[name]].concat());
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn an_image_loses_all_blocks_but_the_one_that_shows_the_difference_and_shows_no_other_one() {
+    let scratch = ring::scratch();
+    let directory = scratch.path();
+    // Without the word it tells a wrong size, which is another kind of difference.
+    let candidate = format!("qemu-img:{}", ring::stand_in("lies_twice").display());
+    let cases: [(&str, &str, &[&str]); 4] = [
+        ("disk.qcow2", "qcow2", &[]),
+        ("disk.vmdk", "vmdk", &[]),
+        ("disk.vhd", "vpc", &["-o", "force_size=on"]),
+        ("disk.vhdx", "vhdx", &[]),
+    ];
+    for (name, format, options) in cases {
+        scattered(directory, name, format, options, 12);
+        let before = fs::read(directory.join(name)).unwrap();
+        let output = run(
+            directory,
+            &["shrink", "--image", name, "--candidate", &candidate],
+        );
+        let told = said(&output);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert!(told.contains("the image: 1 of "), "{told}");
+        assert!(fs::read(directory.join(name)).unwrap() == before, "{name}");
+        let findings = directory.join("fuzz-findings");
+        let entries = fs::read_dir(&findings).unwrap().flatten();
+        let paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+        let finding = paths.iter().find(|path| path.is_file()).unwrap();
+        let finding = finding.to_str().unwrap();
+        assert!(finding.contains("chain_content_divergence"), "{finding}");
+        let image = paths.iter().find(|path| path.is_dir()).unwrap().join(name);
+        assert!(image.is_file(), "{paths:?}");
+        if format == "qcow2" {
+            made(
+                directory,
+                "qemu-img",
+                &["check", "-q", image.to_str().unwrap()],
+            );
+        }
+        let again = run(directory, &["replay", finding, "--candidate", &candidate]);
+        assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+        let sound = run(
+            directory,
+            &["shrink", "--image", name, "--candidate", "qemu-img"],
+        );
+        assert_eq!(sound.status.code(), Some(2), "{}", said(&sound));
+        fs::remove_dir_all(&findings).unwrap();
+    }
+}

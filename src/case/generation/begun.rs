@@ -3,44 +3,17 @@
 //! The name of their generation has the beginning of the image's digest, so that an id names the image: `native3_f0123456789ab_s7_i000042` is
 //! iteration 42 of seed 7 of native3 on that image. Seed, iteration and the image's bytes determine the case.
 
+use super::start_image::StartImage;
 use super::{Draws, Generation, Selection, malformed, native};
 use crate::base::error::{Error, Result};
 use crate::case::{Case, CaseId};
-use crate::disk_format::damage::Found;
-use crate::image::format::Format;
-use crate::image::outside::{Outside, SHORT_DIGEST};
-use crate::operation::chain::Layer;
-
-/// An image from outside, as cases are drawn from it.
-#[derive(Clone, Debug)]
-pub struct StartImage {
-    /// Which one it is.
-    pub from: Outside,
-    /// Its format.
-    pub format: Format,
-    /// The layers of a chain that begins with it, bottom first.
-    pub layers: Vec<Layer>,
-    /// The structures of its own file with the fields that it has; none if it is too long to be damaged.
-    pub fields: Vec<Found>,
-}
+use crate::image::outside::SHORT_DIGEST;
 
 /// The generators of cases that begin with an image from outside.
 #[derive(Clone, Copy)]
 enum Begins {
     Native(&'static native::NativeProfile),
     Malformed(&'static malformed::MalformedProfile),
-}
-
-impl StartImage {
-    fn why_undamaged(&self, fields: &Option<Vec<String>>) -> String {
-        match (self.fields.is_empty(), fields) {
-            (false, Some(names)) => format!("it has none of {}", names.join(", ")),
-            _ => format!(
-                "a {} has none that are known, or its file is longer than 64 MiB",
-                self.format
-            ),
-        }
-    }
 }
 
 /// The letter before a digest in the name of a generation.

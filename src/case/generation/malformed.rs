@@ -7,7 +7,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::base::rng::NativeRandom;
-use crate::case::generation::begun::StartImage;
+use crate::case::generation::start_image::StartImage;
 use crate::case::{Case, CaseId};
 use crate::disk_format::damage::{self, Cut, Damage, Found};
 use crate::disk_format::structure::{FieldKind, Structure};

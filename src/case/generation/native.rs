@@ -11,7 +11,7 @@
 //! [`Tool::support`]: crate::tool::Tool::support
 
 use crate::base::rng::NativeRandom;
-use crate::case::generation::begun::StartImage;
+use crate::case::generation::start_image::StartImage;
 use crate::case::{Case, CaseId};
 use crate::image::format::Format;
 use crate::image::options::Subformat;

@@ -167,10 +167,7 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         from,
     } = arguments;
     settings.candidates = instar.map_or(settings.candidates, instar_at);
-    settings.from.clone_from(&from.paths);
-    if !from.paths.is_empty() && settings.generation.is_none() {
-        settings.generation = Some(settings.generation()?.of_images().to_owned());
-    }
+    begin_with(&from, &mut settings)?;
     settings.narrow();
     if corpus.is_some() {
         may_have_corpus(guided, resume.is_some(), &settings)?;
@@ -220,6 +217,15 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         tell_reached(&counted);
     }
     ended
+}
+
+/// Notes the images of `--from`, and chooses the generation for them if none is named.
+fn begin_with(from: &FromArguments, settings: &mut Settings) -> Result<()> {
+    settings.from.clone_from(&from.paths);
+    if !from.paths.is_empty() && settings.generation.is_none() {
+        settings.generation = Some(settings.generation()?.of_images().to_owned());
+    }
+    Ok(())
 }
 
 /// Returns the program as an absolute path: workers work elsewhere.

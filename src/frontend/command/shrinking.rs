@@ -1,6 +1,8 @@
 //! `imgduel shrink`, and the shrinking of new groups at the end of a campaign: the runs, files and messages around
 //! [`shrink`](crate::case::shrink).
 
+pub(super) mod image;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,13 +64,7 @@ fn shrink_record(
     directory: &Path,
     limits: Limits,
 ) -> Result<Shrunk> {
-    let symptom = Symptom {
-        kind: group.kind.clone(),
-        operation: group.operation.clone(),
-        blame: record.blame,
-        known: record.known.clone(),
-        cause: record.cause(),
-    };
+    let symptom = symptom(record, group);
     let known_too = record.class() == Class::Known;
     let path = findings::progress_path(directory, &record.candidate, group);
     let case = record.case_shown()?;
@@ -109,6 +105,17 @@ fn shrink_record(
         progress,
         cut_short,
     })
+}
+
+/// What a smaller case must show.
+fn symptom(record: &Record, group: &Group) -> Symptom {
+    Symptom {
+        kind: group.kind.clone(),
+        operation: group.operation.clone(),
+        blame: record.blame,
+        known: record.known.clone(),
+        cause: record.cause(),
+    }
 }
 
 /// Keeps the cases of this campaign beside the findings: `accept` tests new entries of the catalogue on them.
@@ -221,9 +228,21 @@ pub(super) fn shrink_one(
         .map(|seen| seen.group());
     let is_same = |group: &Group| (&group.kind, &group.operation) == (&seen.kind, &seen.operation);
     let group = kept_for.filter(is_same).unwrap_or(seen);
-    let shrunk = shrink_record(session, &record, &group, &[], &settings.findings, LIMITS)?;
+    let mut shrunk = shrink_record(session, &record, &group, &[], &settings.findings, LIMITS)?;
     let path: PathBuf = findings::kept(&settings.findings, &record.candidate, &group)
         .unwrap_or_else(|| findings::path(&settings.findings, &record.candidate, &group));
+    let of_image = image::shrink(
+        session,
+        settings,
+        &shrunk.record,
+        &symptom(&record, &group),
+        &path,
+    )?;
+    let mut of_image_words = String::new();
+    if let Some(smaller) = of_image {
+        shrunk.record = smaller.record;
+        of_image_words = smaller.words;
+    }
     let kept = seed.and_then(|seed| seed.seen.as_ref()?.drawn.clone());
     let drawn = kept
         .map(|drawn| *drawn)
@@ -232,7 +251,7 @@ pub(super) fn shrink_one(
     let line = serde_json::to_string(&shrunk.record.case)
         .map_err(|error| Error::system(error.to_string()))?;
     super::print_text(&format!("{line}\n"));
-    let words = shrunk.words() + &terminal::replay_command(&path, session.spec());
+    let words = shrunk.words() + &of_image_words + &terminal::replay_command(&path, session.spec());
     let words = printable(&words);
     let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
     match shrunk.cut_short {

@@ -55,6 +55,8 @@ pub enum Rejection {
 
 use Rejection::{Costly, MayBeRefused, MustBeRefused, Unsettled};
 
+const ONLY_READ: Rejection = Unsettled("the image from outside is only to be read");
+
 type Sensible = Result<(), Rejection>;
 
 /// Returns `rejection` unless the condition holds.
@@ -104,8 +106,7 @@ impl ChainState {
 
     fn sense(&self, step: &ChainStep) -> Sensible {
         let format = self.top().format;
-        let only_read = "the image from outside is only to be read";
-        only_if(!self.changes_what_is_only_read(step), Unsettled(only_read))?;
+        only_if(!self.changes_what_is_only_read(step), ONLY_READ)?;
         let only_qcow2 = || {
             let only = "only a qcow2 has that";
             only_if(format == Format::Qcow2, MayBeRefused(only))

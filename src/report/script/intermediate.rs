@@ -36,14 +36,13 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
     for (index, step, chain_state) in chain.followed(input.context, input.observations) {
         let (prepared, test) = match step {
             ChainStep::Read if matches!(subject, Subject::IntermediateContents { .. }) => {
-                let name = format!("expected-{index}.raw");
-                let Some(expected) = input.expected(&name, &chain_state.model.contents()) else {
-                    // What a guest sees in an image from outside is not written out: the sides are compared with each other.
-                    text.push_str(&apart(input, index)?);
-                    continue;
-                };
-                let test = format!("cmp -s \"$1/{index}{FLAT_SUFFIX}\" {name}");
-                (expected, test)
+                match read(input, index, &chain_state)? {
+                    Read::Expected(expected, test) => (expected, test),
+                    Read::Apart(line) => {
+                        text.push_str(&line);
+                        continue;
+                    }
+                }
             }
             ChainStep::Compare { with } if matches!(subject, Subject::Compare { .. }) => {
                 let Some((_, view)) = chain_state.counterpart(with) else {
@@ -81,9 +80,7 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
                 (CLEAN.to_owned(), format!("clean \"$1\" {index}"))
             }
             ChainStep::Measure { .. } if matches!(subject, Subject::IntermediateMeasure {}) => {
-                let value = |side: &str| format!("$(value fully-allocated {side}/{index}.out)");
-                let (ours, theirs) = (value("candidate"), value("reference"));
-                text.push_str(&format!("[ \"{ours}\" != \"{theirs}\" ] && exit 0\n"));
+                text.push_str(&measured(index));
                 continue;
             }
             _ => continue,
@@ -101,13 +98,34 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
     })
 }
 
-/// Compares what both sides read at a step, where that is what differs.
-fn apart(input: &ScriptInput<'_>, step: usize) -> Option<String> {
+/// Compares the sizes that both sides foretell.
+fn measured(step: usize) -> String {
+    let [ours, theirs] = ["candidate", "reference"]
+        .map(|side| format!("$(value fully-allocated {side}/{step}.out)"));
+    format!("[ \"{ours}\" != \"{theirs}\" ] && exit 0\n")
+}
+
+/// How what a step reads is checked.
+enum Read {
+    /// Against what a guest must see: the lines that make it, and the test.
+    Expected(String, String),
+    /// The sides against each other: what a guest sees in an image from outside is not written out.
+    Apart(String),
+}
+
+fn read(input: &ScriptInput<'_>, step: usize, chain_state: &ChainState) -> Option<Read> {
+    let name = format!("expected-{step}.raw");
+    if let Some(expected) = input.expected(&name, &chain_state.model.contents()) {
+        let test = format!("cmp -s \"$1/{step}{FLAT_SUFFIX}\" {name}");
+        return Some(Read::Expected(expected, test));
+    }
     let is_apart = matches!(input.kind, DivergenceKind::Output(_, OutputAspect::Content));
     let [ours, theirs] =
         ["candidate", "reference"].map(|side| format!("{side}/{step}{FLAT_SUFFIX}"));
     is_apart.then(|| {
-        format!("[ -f {ours} ] && [ -f {theirs} ] && ! cmp -s {ours} {theirs} && exit 0\n")
+        Read::Apart(format!(
+            "[ -f {ours} ] && [ -f {theirs} ] && ! cmp -s {ours} {theirs} && exit 0\n"
+        ))
     })
 }
 

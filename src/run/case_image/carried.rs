@@ -78,9 +78,9 @@ fn rename(layer: &mut Layer, key: guest::Key<'_>) {
         return;
     };
     key.digest.clone_into(&mut outside.digest);
-    outside.guest = key.of(None);
+    outside.guest = key.number(None);
     for snapshot in &mut outside.snapshots {
-        let key = key.of(Some(snapshot.id));
+        let key = key.number(Some(snapshot.id));
         snapshot.seen = snapshot.seen.map(|(size, _)| (size, key));
     }
 }

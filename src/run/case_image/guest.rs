@@ -35,7 +35,7 @@ pub(super) fn of_image(
     directory: &Path,
     reading: &Reading<'_>,
 ) -> Result<Seen, String> {
-    let key = key.of(None);
+    let key = key.number(None);
     let contents = Request::Contents { file: file.clone() };
     let own = match model::tool().support(&contents) {
         Support::Yes => Volume::open(&directory.join(&file.path), file.format)
@@ -74,7 +74,7 @@ pub(super) fn of_snapshot(
     let volume = Volume::open(&directory.join(&file.path), file.format).ok()?;
     let snapshot = volume.at_snapshot(&id.to_string()).ok()?;
     let guest = by_model(&snapshot, directory).ok()?;
-    let key = key.of(Some(id));
+    let key = key.number(Some(id));
     let size = guest.size;
     register(key, guest);
     Some((size, key))
@@ -90,7 +90,7 @@ pub(super) struct Key<'image> {
 
 impl Key<'_> {
     /// The key of the image, or of a snapshot of it.
-    pub(super) fn of(self, snapshot: Option<u64>) -> u32 {
+    pub(super) fn number(self, snapshot: Option<u64>) -> u32 {
         let snapshot = snapshot.map_or_else(String::new, |id| id.to_string());
         let text = format!("{}\n{}\n{snapshot}", self.digest, self.depth);
         xxh3_64(text.as_bytes()) as u32

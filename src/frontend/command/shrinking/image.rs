@@ -1,0 +1,100 @@
+//! The image stage of `imgduel shrink`: the image from outside of a case is made smaller, too, and kept beside the finding.
+
+use std::path::Path;
+
+use crate::base::error::Result;
+use crate::base::prose::counted;
+use crate::campaign::settings::Settings;
+use crate::case::generation::start_image::StartImage;
+use crate::case::generation::{Generation, Selection};
+use crate::case::shrink::Symptom;
+use crate::case::{Case, CaseId};
+use crate::operation::Operation;
+use crate::operation::chain::{Chain, ChainStep};
+use crate::process::{Interrupt, stop_requested};
+use crate::run::case_image::{self, Reading};
+use crate::run::record::{Class, Record};
+use crate::run::session::Session;
+use crate::tool::request::Window;
+
+/// What came of it.
+pub(super) struct ImageShrunk {
+    /// The record of the case on the smaller image.
+    pub(super) record: Record,
+    /// How much smaller it is, and where it is kept, in one line.
+    pub(super) words: String,
+}
+
+/// Makes the image of a record's case smaller while the case shows the symptom, and keeps it in a directory beside the finding at `path`. `None` for a case
+/// without such an image, and where nothing of it can be given back.
+pub(super) fn shrink(
+    session: &Session,
+    settings: &Settings,
+    record: &Record,
+    symptom: &Symptom,
+    path: &Path,
+) -> Result<Option<ImageShrunk>> {
+    let case = record.case_shown()?;
+    if case.from.is_none() {
+        return Ok(None);
+    }
+    let (workdir, sandbox) = (settings.workdir(), settings.sandbox());
+    let reading = Reading {
+        workdir: &workdir,
+        limit: settings.timeout,
+        sandbox: &sandbox,
+        reference: session.reference(),
+    };
+    let known_too = record.class() == Class::Known;
+    let shows = |case: &Case| {
+        if stop_requested() != Interrupt::None {
+            return Ok(false);
+        }
+        let tried = session.try_case(case.clone())?;
+        Ok(symptom.is_among(&tried.symptoms(known_too)))
+    };
+    let Some(smaller) = case_image::shrink(case, &reading, shows)? else {
+        return Ok(None);
+    };
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let directory = path.with_file_name(format!("{stem}-image"));
+    smaller.image.save(&directory)?;
+    let mut case = smaller.case;
+    let file = directory.join(&smaller.image.file.path);
+    if let Some(from) = &mut case.from {
+        from.path = std::path::absolute(&file).unwrap_or(file.clone());
+    }
+    let (before, after) = smaller.blocks;
+    let words = format!(
+        "  the image: {after} of {} of data left, in {} and {:.1} s: {}\n",
+        counted(before as u64, "block"),
+        counted(smaller.attempts as u64, "attempt"),
+        smaller.duration.as_secs_f64(),
+        file.display()
+    );
+    let record = session.try_case(case)?;
+    Ok(Some(ImageShrunk { record, words }))
+}
+
+/// Returns the case that looks at an image in every way that does not change it.
+pub(in super::super) fn looks(image: &StartImage) -> Result<Case> {
+    let id = CaseId::in_campaign(&format!("native3_f{}", image.from.short()), 0, 0);
+    let images = std::slice::from_ref(image);
+    let drawn = Generation::case_from(&id, &Selection::ALL, images)?;
+    let steps = vec![
+        ChainStep::Info,
+        ChainStep::Read,
+        ChainStep::Check,
+        ChainStep::Map {
+            window: Window::WHOLE,
+        },
+    ];
+    let chain = Chain {
+        layers: image.layers.clone(),
+        steps,
+    };
+    Ok(Case {
+        ops: vec![Operation::Chain(chain)],
+        ..drawn
+    })
+}
