@@ -81,14 +81,12 @@ pub(in super::super) fn looks(image: &StartImage) -> Result<Case> {
     let id = CaseId::in_campaign(&format!("native3_f{}", image.from.short()), 0, 0);
     let images = std::slice::from_ref(image);
     let drawn = Generation::case_from(&id, &Selection::ALL, images)?;
-    let steps = vec![
-        ChainStep::Info,
-        ChainStep::Read,
-        ChainStep::Check,
-        ChainStep::Map {
-            window: Window::WHOLE,
-        },
-    ];
+    let mut steps = vec![ChainStep::Info, ChainStep::Read];
+    // Of other formats the reference has no check, and what it cannot do is no case.
+    steps.extend(image.format.is_checked().then_some(ChainStep::Check));
+    steps.push(ChainStep::Map {
+        window: Window::WHOLE,
+    });
     let chain = Chain {
         layers: image.layers.clone(),
         steps,
