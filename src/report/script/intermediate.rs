@@ -36,12 +36,9 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
     for (index, step, chain_state) in chain.followed(input.context, input.observations) {
         let (prepared, test) = match step {
             ChainStep::Read if matches!(subject, Subject::IntermediateContents { .. }) => {
-                match read(input, index, &chain_state)? {
-                    Read::Expected(expected, test) => (expected, test),
-                    Read::Apart(line) => {
-                        text.push_str(&line);
-                        continue;
-                    }
+                match read(input, index, &chain_state, &mut text)? {
+                    Some(found) => found,
+                    None => continue,
                 }
             }
             ChainStep::Compare { with } if matches!(subject, Subject::Compare { .. }) => {
@@ -105,28 +102,29 @@ fn measured(step: usize) -> String {
     format!("[ \"{ours}\" != \"{theirs}\" ] && exit 0\n")
 }
 
-/// How what a step reads is checked.
-enum Read {
-    /// Against what a guest must see: the lines that make it, and the test.
-    Expected(String, String),
-    /// The sides against each other: what a guest sees in an image from outside is not written out.
-    Apart(String),
-}
-
-fn read(input: &ScriptInput<'_>, step: usize, chain_state: &ChainState) -> Option<Read> {
+/// Returns how what a step reads is checked against what a guest must see: the lines that make that, and the test. What a guest sees in an image from outside is
+/// not written out: then the line that compares the sides with each other goes to `text`, and there is no such check.
+fn read(
+    input: &ScriptInput<'_>,
+    step: usize,
+    chain_state: &ChainState,
+    text: &mut String,
+) -> Option<Option<(String, String)>> {
     let name = format!("expected-{step}.raw");
     if let Some(expected) = input.expected(&name, &chain_state.model.contents()) {
         let test = format!("cmp -s \"$1/{step}{FLAT_SUFFIX}\" {name}");
-        return Some(Read::Expected(expected, test));
+        return Some(Some((expected, test)));
     }
     let is_apart = matches!(input.kind, DivergenceKind::Output(_, OutputAspect::Content));
+    if !is_apart {
+        return None;
+    }
     let [ours, theirs] =
         ["candidate", "reference"].map(|side| format!("{side}/{step}{FLAT_SUFFIX}"));
-    is_apart.then(|| {
-        Read::Apart(format!(
-            "[ -f {ours} ] && [ -f {theirs} ] && ! cmp -s {ours} {theirs} && exit 0\n"
-        ))
-    })
+    text.push_str(&format!(
+        "[ -f {ours} ] && [ -f {theirs} ] && ! cmp -s {ours} {theirs} && exit 0\n"
+    ));
+    Some(None)
 }
 
 /// Returns a function that compares with the result at the time of the finding.
