@@ -26,7 +26,7 @@ macro_rules! built_in {
 }
 
 /// The built-in files by name; a test compares them with the directory.
-pub(super) const BUILT_IN: [(&str, &str); 19] = built_in! {
+pub(super) const BUILT_IN: [(&str, &str); 20] = built_in! {
     "7zz.toml"
     "bximage.toml"
     "classes.toml"
@@ -37,6 +37,7 @@ pub(super) const BUILT_IN: [(&str, &str); 19] = built_in! {
     "libqcow.toml"
     "libvhdi.toml"
     "libvmdk.toml"
+    "nbdkit.toml"
     "qcow2-core.toml"
     "qemu-img.toml"
     "rqcow2.toml"
