@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each is looked for on `PATH`; without it, `missing_NAME` is set.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("qemu_img", "qemu-img"),
     ("chromium", "chromium"),
     ("nextest", "cargo-nextest"),
@@ -22,6 +22,7 @@ const PROGRAMS: [(&str, &str); 11] = [
         "xo_qcow2",
         "../lib/node_modules/@xen-orchestra/qcow2/package.json",
     ),
+    ("imago_async", "imgduel-imago-async"),
 ];
 
 /// Python modules that tests need: a name, the modules, and whether any interpreter on `PATH` will do, as for a tool, or it must be the first.

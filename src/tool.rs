@@ -14,12 +14,10 @@ pub mod refusals;
 /// Requests and answers.
 pub mod request;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::base::error::{Error, Result};
-use crate::tool::launcher::Launcher;
 use crate::tool::request::Fault;
 use crate::tool::request::{Answer, Request};
 
@@ -27,6 +25,7 @@ pub use call_context::CallContext;
 pub use capabilities::{Capabilities, Capability};
 pub use list::TOOLS;
 pub use spec::ToolSpec;
+pub use tool_env::ToolEnv;
 pub use wrapper::ToolWrapper;
 pub use writing::ImageWriter;
 
@@ -37,8 +36,8 @@ mod call_context;
 mod capabilities;
 mod command_line;
 mod embedded;
-#[cfg(feature = "imago")]
 mod imago;
+mod imago_async;
 mod in_process;
 mod instar;
 pub mod library;
@@ -61,6 +60,7 @@ mod rqcow2;
 mod scripted_writer;
 mod seven_zip;
 mod spec;
+mod tool_env;
 mod vbox_img;
 #[cfg(feature = "vdi")]
 mod vdi;
@@ -184,36 +184,6 @@ impl Support {
     }
 }
 
-/// The minimum time limit for reporting a version.
-const OPENING_LIMIT_MIN: Duration = Duration::from_secs(5);
-
-/// What opening a tool needs.
-#[derive(Clone)]
-pub struct ToolEnv {
-    /// The program that becomes a worker if it is started with [`worker::ARGUMENT`]: this program.
-    pub worker_program: PathBuf,
-    /// The wall time limit for reporting a version.
-    pub limit: Duration,
-    /// Starts the tools that are programs.
-    pub launcher: Arc<Launcher>,
-}
-
-impl ToolEnv {
-    /// Returns the environment in which this program is the worker. `limit` is the limit of one request. A tool has at
-    /// least [`OPENING_LIMIT_MIN`] to report its version, so that a short limit for requests does not prevent a run on
-    /// a busy machine.
-    pub fn of_this_program(limit: Duration, launcher: Arc<Launcher>) -> Result<Self> {
-        let worker_program = std::env::current_exe().map_err(|error| {
-            Error::system(format!("cannot tell where this program lies: {error}"))
-        })?;
-        Ok(Self {
-            worker_program,
-            limit: limit.max(OPENING_LIMIT_MIN),
-            launcher,
-        })
-    }
-}
-
 /// One row of the list of tools.
 pub struct Row {
     /// The name in a tool spec.
@@ -254,6 +224,14 @@ impl Row {
                 known.join(", ")
             ))
         })
+    }
+}
+
+/// Returns the tool under whose name what this one does is known: one crate by two interfaces is one tool.
+pub fn known_as(name: &str) -> &str {
+    match name {
+        imago_async::NAME => "imago",
+        other => other,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::case::{Case, CaseId, Origin};
 use crate::image::dmg::Payload;
 use crate::operation::Picker;
 use crate::operation::chain::Chain;
+use crate::tool::known_as;
 use ancestry::Change;
 use native::NativeProfile;
 use python::PythonGeneration;
@@ -206,7 +207,7 @@ impl Generation {
     /// is native1 without a narrower profile.
     pub fn fitting(tools: &[&str], selection: &Selection, is_wide: bool) -> &'static Self {
         let has_all = |generation: &&'static Self| selection.is_within(&generation.operations());
-        let can_do = |known: &[&str]| tools.iter().all(|tool| known.contains(tool));
+        let can_do = |known: &[&str]| tools.iter().all(|tool| known.contains(&known_as(tool)));
         let own = match can_do(&WHOLE_TOOLS) {
             true => None,
             false if is_wide => Some("native1"),
@@ -245,6 +246,7 @@ impl Generation {
 
     /// Returns the narrower generation for this tool; `None` if there is none, or if it lacks a selected operation.
     pub fn narrowed_to(&self, tool: &str, selection: &Selection) -> Option<&'static Self> {
+        let tool = known_as(tool);
         let (_, _, narrowed) = NARROWINGS
             .iter()
             .find(|(wide, narrow, _)| (*wide, *narrow) == (self.name, tool))?;

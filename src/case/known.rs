@@ -25,6 +25,7 @@ use crate::case::Case;
 use crate::disk_format::damage;
 use crate::operation::{OPERATION_NAMES, facts};
 use crate::oracle::verdict::DivergenceKind;
+use crate::tool::known_as;
 use files::Shared;
 
 /// The default directory of the catalogue, in the current directory.
@@ -248,14 +249,19 @@ impl Catalogue {
 impl Entry {
     /// Whether it concerns one of these tools, in any version.
     fn is_about_tool(&self, candidate: (&str, &str), reference: (&str, &str)) -> bool {
-        self.tool == self.subject(candidate, reference).0
+        self.is_of(self.subject(candidate, reference).0)
     }
 
     /// Whether it concerns this version of one of these tools.
     pub fn is_about(&self, candidate: (&str, &str), reference: (&str, &str)) -> bool {
         let (tool, version) = self.subject(candidate, reference);
         let mut known = self.versions.iter();
-        self.tool == tool && known.any(|known| known.covers(version))
+        self.is_of(tool) && known.any(|known| known.covers(version))
+    }
+
+    /// Whether it is of this tool, or of another interface of the same crate.
+    fn is_of(&self, tool: &str) -> bool {
+        self.tool == tool || self.tool == known_as(tool)
     }
 
     fn subject<'tool>(

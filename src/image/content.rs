@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_128;
 mod digest;
 mod fill;
 pub mod outside;
+mod parts;
 mod place;
 mod ranges;
 mod sample;
@@ -21,6 +22,7 @@ mod writes;
 mod zeros;
 
 pub use fill::{Fill, Recipe, Texture};
+pub use parts::parts_to_read;
 pub use place::ContentPlace;
 pub use sparse::{
     copy_sparse, copy_sparse_to_each, create_in_place, data_segments, each_piece, open_regular,

@@ -29,6 +29,7 @@ pub use final_checks::{HOST_RATIO, HOST_SLACK, is_bloated, may_touch};
 pub use known_bug::KnownQemuBug;
 pub use making::placed;
 pub use rules::{Admission, REBUILT_CLUSTER_MAX, Rejection, WALKED_BYTES_MAX};
+pub use session::{ExpectedOutcome, expected_outcomes};
 pub use step::{BESIDE, ChainStep, ChainStepKind, Conversion, Layer, Naming};
 
 mod chain_state;

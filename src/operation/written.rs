@@ -11,6 +11,7 @@ use super::{Operation, Perform};
 use crate::base::simpler::{self, CaseSize};
 use crate::disk_format::writer::{Guest, WrittenFiles, WrittenImage};
 use crate::image::ImageRecipe;
+use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::Subformat;
 use crate::image::validity::{self, Validity};
@@ -81,6 +82,22 @@ impl Written {
         let file = ImageFile::new("", top.format).with_options(top.options.clone());
         let size = file.size_made_by(writer, guest.size);
         guest.below(size)
+    }
+
+    /// Returns the size in bytes that a guest sees.
+    pub fn size(&self) -> u64 {
+        self.guest().size
+    }
+
+    /// Returns the writes, in order, that turn zeros of this size into what a guest must see.
+    pub fn size_and_writes(&self) -> (u64, Vec<Write>) {
+        let guest = self.guest();
+        (guest.size, guest.writes().to_vec())
+    }
+
+    /// Whether the file of this name is the raw one in which a byte differs.
+    pub fn is_other(&self, name: &str) -> bool {
+        name.ends_with(&WrittenFiles::other_name(""))
     }
 
     /// Returns the topmost image as requests name it.

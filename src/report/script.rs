@@ -15,7 +15,7 @@ use crate::operation::Operation;
 use crate::oracle::observations::{
     Executor, ExitExpectation, HarnessAction, Observations, Side, Step, StepContext, Task,
 };
-use crate::oracle::verdict::{Difference, DivergenceKind, VerdictName};
+use crate::oracle::verdict::{DivergenceKind, VerdictName};
 use crate::report::against_recipe;
 use crate::run::evidence::{quoted, shell_line};
 use crate::run::record::Record;
@@ -35,30 +35,18 @@ mod checks;
 mod cross_check;
 mod damaged;
 mod exits;
+mod faults;
 mod final_state;
 mod from_outside;
 mod input;
 mod intermediate;
+mod limits;
 mod outputs;
 mod program;
 mod responses;
+mod sessions;
 mod shell;
-
-/// The minimum time limit of a reproducer for a timeout, in seconds.
-const LIMIT_MIN_SECONDS: u64 = 1;
-
-/// The signal that ends a tool that exceeds the maximum length of a file.
-const FILE_SIZE_SIGNAL: &str = "SIGXFSZ";
-
-/// That length in a reproducer, in the units of 512 bytes of POSIX's `ulimit -f`: 1 TiB.
-const FILE_BLOCKS: u64 = 1 << 31;
-
-/// The address space that the harness allows, in the KiB of `ulimit -v`.
-const MEMORY_KIB: u64 = 2 << 20;
-
-/// The address space for a tool whose allocations succeeded but whose peak exceeded the maximum: less, so that they
-/// fail.
-const MEMORY_KIB_MAX: u64 = 512 << 10;
+mod written;
 
 /// The case, the tools and the environment of a reproducer.
 struct ScriptContext<'tools> {
@@ -108,7 +96,7 @@ pub fn script(
         .ok_or_else(|| none("this program knows no divergence of its kind"))?;
     let evidence = record.evidence.as_ref();
     let differences = evidence.map_or(&[][..], |evidence| &evidence.differences);
-    let resources = resource_limits(kind, differences);
+    let resources = limits::resource_limits(kind, differences);
     let case = record.case_shown()?;
     let operation = case
         .ops
@@ -119,7 +107,7 @@ pub fn script(
         index,
         candidate,
         reference,
-        limit: call_limit(kind, resources.as_deref(), limit),
+        limit: limits::call_limit(kind, resources.as_deref(), limit),
         damage: damage(record),
         is_watched: final_state::is_watched(differences),
     };
@@ -146,30 +134,11 @@ pub fn script(
     };
     let compared =
         check(&input).ok_or_else(|| none("its subject cannot be compared in a shell"))?;
-    let program = script_context.program_of(&input, compared, head(record), resources);
+    let too_large = "its image is too large for a script, or bound to its place: shrink the case";
+    let carried = script_context.carried_image(&steps);
+    let carried = carried.ok_or_else(|| none(too_large))?;
+    let program = script_context.program_of(&input, compared, head(record), resources, &carried);
     program.ok_or_else(|| none("a tool cannot perform a step of it from a shell"))
-}
-
-/// Returns the prefix of each call, if the divergence is about time, memory, or output without end.
-fn call_limit(kind: DivergenceKind, resources: Option<&str>, limit: Duration) -> Option<String> {
-    let seconds = limit.as_secs().max(LIMIT_MIN_SECONDS);
-    match kind {
-        DivergenceKind::CandidateTimeout => Some(format!("timeout {seconds} ")),
-        _ => resources.map(|limits| format!("sh -c '{limits}exec \"$@\"' sh ")),
-    }
-}
-
-/// Returns the shell commands that limit a tool's resources.
-fn resource_limits(kind: DivergenceKind, differences: &[Difference]) -> Option<String> {
-    let is_endless = |found: &Difference| found.candidate.contains(FILE_SIZE_SIGNAL);
-    let memory = match exits::is_about_a_peak(differences) {
-        true => MEMORY_KIB_MAX,
-        false => MEMORY_KIB,
-    };
-    if differences.iter().any(is_endless) {
-        return Some(format!("ulimit -f {FILE_BLOCKS}; "));
-    }
-    (kind == DivergenceKind::MalformedMemory).then(|| format!("ulimit -v {memory}; "))
 }
 
 fn head(record: &Record) -> String {
@@ -201,6 +170,7 @@ impl ScriptContext<'_> {
         compared: Check,
         head: String,
         resources: Option<String>,
+        carried: &str,
     ) -> Option<String> {
         let reference_side = match input.observations.reference {
             Some(_) => self.reference_side(input.steps)?,
@@ -213,13 +183,9 @@ impl ScriptContext<'_> {
         let calls = self.side(Side::Candidate, input.steps, &readings)?;
         let program = Program {
             head,
-            image: self.image()?,
+            image: self.image()? + carried,
             reference_side,
-            watch: if self.is_watched {
-                final_state::WATCH
-            } else {
-                ""
-            },
+            around: self.around(input.steps),
             compared,
             resources,
         };
@@ -229,7 +195,7 @@ impl ScriptContext<'_> {
                 // An adapter is one process for all its calls: only its time is limited.
                 let limit = self.limit.as_deref();
                 let limit = limit.filter(|_| input.kind == DivergenceKind::CandidateTimeout);
-                let adapter = adapters::functions(&command, limit.unwrap_or_default());
+                let adapter = adapters::functions(&command, limit.unwrap_or_default(), &calls);
                 program.in_shell(&(self.variables(false) + &adapter), &calls)
             }
             Calls::Rust { template, calls } => {
@@ -237,6 +203,22 @@ impl ScriptContext<'_> {
             }
         })
     }
+    /// Returns the functions that some steps are called through.
+    fn around(&self, steps: &[Step]) -> String {
+        let is_session = |step: &Step| matches!(step.task.request(), Some(Request::Session { .. }));
+        let mut functions = String::new();
+        if self.is_watched {
+            functions.push_str(final_state::WATCH);
+        }
+        if faults::are_in(steps) || steps.iter().any(is_session) {
+            functions.push_str(sessions::SESSION);
+        }
+        if faults::are_in(steps) {
+            functions.push_str(faults::FAULTY);
+        }
+        functions
+    }
+
     /// Returns the steps on a damaged image that the reproducer performs: without inspections by the harness, and
     /// without read requests for which a tool has no command line and that do not matter for the divergence.
     fn reproducible_steps(&self, mut steps: Vec<Step>, kind: DivergenceKind) -> Vec<Step> {
@@ -288,10 +270,20 @@ impl ScriptContext<'_> {
         text
     }
 
+    /// Returns the program of a side: the tool's own, or the one by which a person asks a tool that has none.
     fn program(&self, by: Side) -> String {
         let tool = self.tool(by);
-        let program = tool.program().map(|program| program.display().to_string());
-        program.unwrap_or_else(|| tool.name().to_owned())
+        if let Some(program) = tool.program() {
+            return program.display().to_string();
+        }
+        let by_hand = Format::all().find_map(|format| {
+            let file = ImageFile::new("", format);
+            match tool.reproducer(&Request::Info { file })? {
+                Reproducer::CommandLine(words) => words.into_iter().next(),
+                _ => None,
+            }
+        });
+        by_hand.unwrap_or_else(|| tool.name().to_owned())
     }
 
     /// Returns the program that writes guest data, if the tool has a separate one.
@@ -381,7 +373,7 @@ impl ScriptContext<'_> {
 
     fn executor(&self, side: Side, step: &Step) -> Side {
         match step.executor {
-            Executor::Side => side,
+            Executor::Side | Executor::SideIfAble => side,
             Executor::SideOrReference => {
                 let request = step.task.request();
                 let support = request.map(|request| self.tool(side).support(request));
@@ -407,9 +399,13 @@ impl ScriptContext<'_> {
         let Reproducer::CommandLine(words) = tool.reproducer(request)? else {
             return None;
         };
+        self.in_variables(by, &words)
+    }
+
+    /// Returns the words of a command line, the tool's own programs as variables.
+    fn in_variables(&self, by: Side, words: &[String]) -> Option<String> {
         let (program, arguments) = words.split_first()?;
-        let own = tool.program().map(|program| program.display().to_string());
-        let program = if own.as_ref() == Some(program) {
+        let program = if self.program(by) == *program {
             format!("\"${}\"", by.name())
         } else if self.writing_program(by).as_ref() == Some(program) {
             format!("\"${}_io\"", by.name())

@@ -1,21 +1,25 @@
 //! The imago crate: the embedded default candidate.
 //!
-//! This file declares what it supports; [`library`] makes the calls, inside the worker. Nothing is ever passed to
+//! This file declares what it supports, also for the asynchronous candidate (`imago_async`); [`library`] makes the calls, inside the worker. Nothing is ever passed to
 //! qemu-img: what imago's interface does not offer is unsupported.
 
+#[cfg(feature = "imago")]
 use super::library::Offer;
 use crate::image::format::Format;
 use crate::image::options::{Compression, CreateOption, Subformat};
 use crate::tool::request::{ImageFile, Request, SessionRequest, singles};
 
+#[cfg(feature = "imago")]
 mod calls;
+#[cfg(feature = "imago")]
 pub(super) mod library;
 
 /// The version in `Cargo.toml`; a test compares it with `Cargo.lock`.
+#[cfg(feature = "imago")]
 pub const VERSION: &str = "0.2.6";
 
 /// Why imago cannot be asked this; `None` if it can.
-fn objection(request: &Request) -> Option<String> {
+pub(super) fn objection(request: &Request) -> Option<String> {
     match request {
         Request::Check { .. }
         | Request::Measure { .. }
@@ -61,6 +65,7 @@ fn objection(request: &Request) -> Option<String> {
 }
 
 /// The requests that imago is asked for plain images; [`objection`] knows more.
+#[cfg(feature = "imago")]
 fn offer() -> Offer {
     let requests = [
         "info",
@@ -155,7 +160,7 @@ fn cannot_create(file: &ImageFile) -> Option<String> {
     missing.map(|name| format!("imago cannot create {} with {name}", file.format))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "imago"))]
 mod tests {
     #[test]
     fn the_reported_version_is_the_embedded_one() {

@@ -117,6 +117,15 @@ pub fn in_process(name: &str) -> Option<Arc<dyn Tool>> {
     Some(Arc::new(InProcess::new(library(name)?)))
 }
 
+/// Serves as a worker, or as an adapter, for this library alone, until standard input closes: a program that is no imgduel calls it in `main`.
+pub fn serve_alone(library: &dyn Hosted) -> ExitCode {
+    let delivery = match std::env::args().nth(1).as_deref() {
+        Some(worker::ARGUMENT) => Delivery::Inside,
+        _ => Delivery::AsFile,
+    };
+    served(library, delivery)
+}
+
 /// Becomes a worker if the program was started as one, and serves until standard input closes. Call it first in `main`.
 pub fn serve_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args().skip(1);
@@ -128,11 +137,15 @@ pub fn serve_if_asked() -> Option<ExitCode> {
     let Some(library) = arguments.next().and_then(|name| library(&name)) else {
         return Some(ExitCode::FAILURE);
     };
+    Some(served(library, delivery))
+}
+
+fn served(library: &dyn Hosted, delivery: Delivery) -> ExitCode {
     process::fix_entropy();
     let served = worker::serve(library, delivery, io::stdin().lock(), io::stdout().lock());
-    Some(if served.is_ok() {
+    if served.is_ok() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
 }

@@ -3,11 +3,12 @@
 //! Command lines, `all` and `imgduel tools` go by it. To add a tool: a file, its `mod` line, and its row here.
 
 use super::{
-    Row, adapter, bximage, instar, libraries, model, python, pyvhd, qemu_img, rqcow2, seven_zip,
-    vbox_img, vmdkstream, xo_qcow2,
+    Row, adapter, bximage, imago_async, instar, libraries, model, python, pyvhd, qemu_img, rqcow2,
+    seven_zip, vbox_img, vmdkstream, xo_qcow2,
 };
+
 /// All tools.
-pub static TOOLS: [Row; 23] = [
+pub static TOOLS: [Row; 24] = [
     Row {
         name: "imago",
         about: "the imago crate, embedded, run in a worker process",
@@ -16,6 +17,15 @@ pub static TOOLS: [Row; 23] = [
         reference: false,
         only_makes: false,
         open: libraries::open,
+    },
+    Row {
+        name: imago_async::NAME,
+        about: "the imago crate by its asynchronous interface, in workers of another program",
+        install: imago_async::INSTALL,
+        embedded: false,
+        reference: false,
+        only_makes: false,
+        open: imago_async::open,
     },
     Row {
         name: "qemu-img",

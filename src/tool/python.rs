@@ -11,7 +11,7 @@ use super::adapter::{self, Start};
 use super::command_line;
 use super::{Reproducer, Row, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
-use crate::tool::request::Request;
+use crate::tool::request::{ImageFile, Request, SessionRequest, singles};
 
 /// The common beginning of all scripts.
 const SERVE: &str = include_str!("python/serve.py");
@@ -28,8 +28,19 @@ const NBDKIT_PROGRAM: &str = "@NBDKIT@";
 const BY_HAND: &str = include_str!("python/by_hand.py");
 
 /// The modules that the scripts use.
-const MODULES: &str =
-    "import contextlib, json, os, sys, traceback\n\nclass Unsupported(OSError):\n    pass\n";
+const MODULES: &str = "import contextlib, json, os, sys, traceback
+
+def missing(kind, why, trace):
+    traceback.print_exception(kind, why, trace)
+    sys.stderr.flush()
+    # As a shell says that a program is not there.
+    os._exit(127 if kind is ModuleNotFoundError else 1)
+
+sys.excepthook = missing
+
+class Unsupported(OSError):
+    pass
+";
 
 /// The exceptions by which each tool refuses, as in its call of `serve`.
 const DISSECT_REFUSALS: &str = "(Error, NotImplementedError, ValueError, EOFError, OSError)";
@@ -104,6 +115,26 @@ fn by_hand(own: &str, refusals: &str) -> String {
     format!("{MODULES}{opened}\n{BY_HAND}\n\n{call}\n")
 }
 
+/// Returns the format of an image, and behind it the path and the format of each image below it, with plus signs between them.
+fn formats(file: &ImageFile) -> String {
+    let below = file.backing.as_deref();
+    let below = below.map_or_else(String::new, |below| {
+        format!("+{}+{}", below.path, formats(below))
+    });
+    format!("{}{below}", file.format.name())
+}
+
+/// Returns a range that a session reads: its offset, and the lengths of the buffers, with plus signs between them.
+fn range(request: &SessionRequest) -> String {
+    let (offset, length) = request.range().unwrap_or_default();
+    let numbers = match request {
+        SessionRequest::ReadVector { lengths, .. } => [&[offset], &lengths[..]].concat(),
+        _ => vec![offset, length],
+    };
+    let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    numbers.join("+")
+}
+
 /// How a person makes a request.
 struct ByHand {
     program: String,
@@ -113,10 +144,17 @@ struct ByHand {
 
 impl ByHand {
     fn reproducer(&self, request: &Request) -> Option<Reproducer> {
-        let (Request::Info { file } | Request::Contents { file }) = request else {
+        let (Request::Info { file } | Request::Contents { file } | Request::Session { file, .. }) =
+            request
+        else {
             return None;
         };
-        let (name, format) = (request.name(), file.format.name());
+        let requests = match request {
+            Request::Session { .. } if !request.is_reading() => return None,
+            Request::Session { requests, .. } => &requests[..],
+            _ => &[],
+        };
+        let (name, format) = (request.name(), formats(file));
         let words = [
             &self.program,
             "-c",
@@ -124,8 +162,10 @@ impl ByHand {
             &self.name,
             name,
             &file.path,
-            format,
+            &format,
         ];
-        Some(Reproducer::CommandLine(words.map(str::to_owned).to_vec()))
+        let ranges = singles(requests).map(range);
+        let words = words.map(str::to_owned).into_iter().chain(ranges);
+        Some(Reproducer::CommandLine(words.collect()))
     }
 }

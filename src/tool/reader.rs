@@ -9,7 +9,7 @@ use std::path::Path;
 use super::library::{Access, Info, Library, Offer, Result};
 use super::{FLAT_SUFFIX, Reproducer};
 use crate::image::format::Format;
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{ImageFile, Request, SessionRequest, singles};
 
 /// A crate that reads one format.
 pub(super) struct Reader {
@@ -102,11 +102,18 @@ impl Library for Reader {
     }
 
     fn reproducer(&self, request: &Request) -> Option<Reproducer> {
-        let (Request::Info { file } | Request::Contents { file }) = request else {
-            return None;
+        let file = match request {
+            Request::Info { file } | Request::Contents { file } => file,
+            Request::Session { file, .. } if request.is_reading() => file,
+            _ => return None,
         };
         let (path, format) = (&file.path, self.format.name());
         let call = match request {
+            Request::Session { requests, .. } => {
+                let ranges = singles(requests).filter_map(SessionRequest::range);
+                let ranges: Vec<(u64, u64)> = ranges.collect();
+                format!("session({path:?}, &{ranges:?})")
+            }
             Request::Info { .. } => format!("info({path:?}, {format:?})"),
             _ => format!("flatten({path:?}, {:?})", path.clone() + FLAT_SUFFIX),
         };

@@ -10,6 +10,7 @@ use imgduel::case::Case;
 use imgduel::image::content::Write;
 use imgduel::image::format::Format;
 use imgduel::process::SandboxPolicy;
+use imgduel::report::script::script;
 use imgduel::run::session::Session;
 use imgduel::tool::request::{Answer, Fault, FaultKind, FaultyCall, ImageFile, Request};
 use imgduel::tool::{CallContext, Capabilities, Reproducer, Support, Tool};
@@ -154,4 +155,30 @@ fn a_tool_that_loses_what_was_there_when_a_call_fails_is_caught() {
     );
     let blame = record.blame.map(|blame| blame.name());
     assert_eq!(blame, Some("candidate"));
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn what_a_failing_call_leaves_has_a_script() {
+    let workdir = ring::scratch();
+    let mut runner = ring::runner("qemu-img", "qemu-img", LIMIT, workdir.path());
+    runner.candidate = Arc::new(Loser(runner.candidate));
+    let session = Session::new(runner, ring::empty_catalogue());
+    let record = session.try_case(case()).unwrap();
+    let text = script(&record, session.candidate(), session.reference(), LIMIT).unwrap();
+    assert!(!text.contains("command -v imgduel"), "{text}");
+    let path = workdir.path().join("script.sh");
+    std::fs::write(&path, &text).unwrap();
+    let shows = |qemu_io: &std::path::Path| {
+        let mut command = std::process::Command::new("sh");
+        let output = command.arg(&path).env("CANDIDATE_IO", qemu_io).output();
+        output.unwrap().status.code()
+    };
+    // A program that does with a failing call what the tool above does.
+    let loser = ring::stand_in("chain/loses_data_when_a_call_fails/qemu-io");
+    assert_eq!(shows(&loser), Some(0), "{text}");
+    assert_eq!(shows("qemu-io".as_ref()), Some(1), "{text}");
 }

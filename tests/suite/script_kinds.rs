@@ -79,7 +79,7 @@ fn shows(session: &Session, record: &Record, honest: (&str, &str)) {
     let text = script(record, session.candidate(), session.reference(), LIMIT).unwrap();
     let differences = &record.evidence.as_ref().unwrap().differences;
     assert_eq!(
-        text.contains("imgduel"),
+        text.contains("command -v imgduel"),
         is_on_disk(&differences[0].subject),
         "{text}"
     );
@@ -133,6 +133,14 @@ scripts! {
     a_file_left_behind_is_reproduced: "chain/leaves_a_file/qemu-img" in ["convert"], "native1", from 0, is "chain_host_divergence";
     a_lost_snapshot_of_a_backing_image_is_reproduced: "chain/commit_loses_the_snapshots_below/qemu-img" in ["write", "commit", "below"], "native2", from 2, is "chain_backing_contents_divergence";
     a_lost_bitmap_of_a_backing_image_is_reproduced: "chain/rebase_drops_a_bitmap_below/qemu-img" in ["rebase", "below"], "native2", from 14, is "chain_backing_info_divergence";
+    a_wrong_reading_in_a_session_is_reproduced: "chain/reads_wrongly_in_a_session/qemu-img" in ["session"], "native3", from 0, is "chain_session_divergence";
+    a_refusal_in_a_session_is_reproduced: "chain/refuses_in_a_session/qemu-img" in ["session"], "native3", from 0, is "chain_session_divergence";
+    a_wrong_reading_of_an_image_of_our_own_is_reproduced: "reads_wrongly" in ["contents"], "readers3", from 0, is "written_content_divergence";
+    a_wrong_size_of_an_image_of_our_own_is_reproduced: "wrong_virtual_size" in ["info"], "readers3", from 0, is "written_info_divergence";
+    a_wrong_check_of_an_image_of_our_own_is_reproduced: "finds_a_leak" in ["check"], "readers3", from 0, is "written_check_divergence";
+    a_refusal_of_an_image_of_our_own_is_reproduced: "cannot_read" in ["contents"], "readers3", from 0, is "written_image_refused";
+    a_change_of_an_image_of_our_own_is_reproduced: "changes_its_input" in ["info"], "readers3", from 0, is "input_changed_divergence";
+    a_map_of_an_image_of_our_own_is_reproduced: "map_lies_about_zeros" in ["map"], "readers3", from 0, is "written_map_divergence";
     a_repair_that_loses_data_is_reproduced: "repair_loses_data" in ["repair"], "ops16", from 0, is "repair_data_divergence";
 }
 

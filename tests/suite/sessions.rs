@@ -149,6 +149,17 @@ fn imago_answers_each_request_of_a_session() {
 
 #[test]
 #[cfg_attr(
+    missing_imago_async,
+    ignore = "imgduel-imago-async is not on PATH (crates/imago-async/build makes it)"
+)]
+fn imago_by_its_asynchronous_interface_answers_each_request_of_a_session() {
+    for format in [Format::Raw, Format::Qcow2] {
+        all_come_out_as_they_must(&ring::open("imago-async"), format);
+    }
+}
+
+#[test]
+#[cfg_attr(
     missing_qemu_img,
     ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
 )]

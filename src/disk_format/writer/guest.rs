@@ -87,6 +87,11 @@ impl Guest {
         file
     }
 
+    /// Returns the writes that make it, in order.
+    pub fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
     /// Returns the contents, in the form in which those that a tool reads are compared.
     pub fn contents(&self) -> Contents {
         Contents::of_writes(self.size, &self.writes)

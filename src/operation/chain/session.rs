@@ -15,9 +15,9 @@ use crate::tool::request::{Answer, SessionOutcome, SessionRequest, SessionReques
 /// A request of a session read what it must not, or was refused or performed wrongly.
 const SESSION: DivergenceKind = DivergenceKind::ChainSession;
 
-/// What must come of a request.
+/// What must come of a request of a session.
 #[derive(Clone, Debug, PartialEq)]
-enum Expected {
+pub enum ExpectedOutcome {
     /// It is performed.
     Performed,
     /// It is refused, and changes nothing.
@@ -26,9 +26,25 @@ enum Expected {
     Either,
     /// It reads this. Beyond the end of the image a tool may refuse, or read zeros.
     Reads {
+        /// The contents, as if the range were an image of its own.
         contents: Contents,
+        /// Whether it may be refused.
         may_refuse: bool,
     },
+}
+
+/// Returns what must come of each request of a session on this state, in order; of those that are made together, of each.
+pub fn expected_outcomes(
+    chain_state: &ChainState,
+    requests: &[SessionRequest],
+) -> Vec<ExpectedOutcome> {
+    let mut chain_state = chain_state.clone();
+    let outcomes = singles(requests).map(|request| {
+        let expected = chain_state.expected(request);
+        chain_state.pass(request);
+        expected
+    });
+    outcomes.collect()
 }
 
 /// Returns the step that means the same to a guest; `None` for reads, flushes, and requests without length.
@@ -160,21 +176,21 @@ impl ChainState {
         }
     }
 
-    fn expected(&self, request: &SessionRequest) -> Expected {
+    fn expected(&self, request: &SessionRequest) -> ExpectedOutcome {
         let Some((offset, length)) = request.range() else {
-            return Expected::Performed;
+            return ExpectedOutcome::Performed;
         };
         let is_out = self.ends_before(offset, length);
         if request.is_read() {
-            return Expected::Reads {
+            return ExpectedOutcome::Reads {
                 contents: self.model.top.window(offset, length).contents(),
                 may_refuse: is_out || length == 0,
             };
         }
         match (is_out, length) {
-            (_, 0) => Expected::Either,
-            (true, _) => Expected::Refused,
-            (false, _) => Expected::Performed,
+            (_, 0) => ExpectedOutcome::Either,
+            (true, _) => ExpectedOutcome::Refused,
+            (false, _) => ExpectedOutcome::Performed,
         }
     }
 }
@@ -208,16 +224,16 @@ pub(super) fn judge(
 fn came_out(
     request: SessionRequestKind,
     chain_state: &ChainState,
-    expected: &Expected,
+    expected: &ExpectedOutcome,
     outcomes: [Option<&SessionOutcome>; 2],
 ) -> Option<Finding> {
     let wanted = match expected {
-        Expected::Performed
-        | Expected::Reads {
+        ExpectedOutcome::Performed
+        | ExpectedOutcome::Reads {
             may_refuse: false, ..
         } => "performed",
-        Expected::Refused => "refused",
-        Expected::Either | Expected::Reads { .. } => {
+        ExpectedOutcome::Refused => "refused",
+        ExpectedOutcome::Either | ExpectedOutcome::Reads { .. } => {
             let is_answered = outcomes.iter().all(Option::is_some);
             return (!is_answered).then(|| unanswered(request, chain_state, outcomes));
         }
@@ -267,10 +283,10 @@ fn read(
     number: usize,
     start: u64,
     chain_state: &ChainState,
-    expected: &Expected,
+    expected: &ExpectedOutcome,
     outcomes: [Option<&SessionOutcome>; 2],
 ) -> Option<Finding> {
-    let Expected::Reads { contents, .. } = expected else {
+    let ExpectedOutcome::Reads { contents, .. } = expected else {
         return None;
     };
     let [ours, theirs] = outcomes.map(|outcome| match outcome {

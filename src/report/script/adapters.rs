@@ -23,11 +23,31 @@ ask() {
 }
 "#;
 
+/// Turns the answer to a session into one line for each request.
+const ASK_SESSION: &str = r#"
+# ask_session REQUEST: what came of each request: done, refused, or read and the bytes.
+ask_session() {
+  ask "$1" >list || return
+  raw=$(sed -n 's/.*"raw" *: *"\([^"]*\)".*/\1/p' answer) place=0
+  sed -E 's/^.*"json" *: *//; s/\{ *"refused" *: *"([^"\\]|\\.)*" *\}/refused/g; s/\{ *"read" *: *([0-9]+) *\}/read \1/g; s/"done"/done/g; s/\].*//; s/[[ ]*//' answer |
+    tr ',' '\n' | sed 's/^ *//' | while read -r word length; do
+      [ "$word" = read ] || { echo "$word"; continue; }
+      [ "$length" = 0 ] && { echo "read "; continue; }
+      echo "read $(od -An -v -tx1 -j "$place" -N "$length" "$raw" | tr -d ' \n')"
+      place=$((place + length))
+    done
+}
+"#;
+
 /// Returns the definition of a variable for the adapter's command, which the user may override and which is split at
 /// blanks, and the function that sends it a request. `limit` is its prefix.
-pub(super) fn functions(command: &[String], limit: &str) -> String {
+pub(super) fn functions(command: &[String], limit: &str, calls: &str) -> String {
+    let session = match calls.contains(" ask_session ") {
+        true => ASK_SESSION,
+        false => "",
+    };
     format!(
-        "candidate=${{CANDIDATE:-{}}}\nlimit={}\n{}",
+        "candidate=${{CANDIDATE:-{}}}\nlimit={}\n{}{session}",
         quoted(&command.join(" ")),
         quoted(limit.trim_end()),
         ASK.replace("@MARK@", DIRECTORY_MARK)
@@ -36,9 +56,13 @@ pub(super) fn functions(command: &[String], limit: &str) -> String {
 
 /// Returns the words of a call.
 pub(super) fn call(request: &Request, line: &str) -> String {
+    let verb = match request {
+        Request::Session { .. } => "ask_session",
+        _ => "ask",
+    };
     let flat = match request {
         Request::Contents { file } => format!(" {}", quoted(&(file.path.clone() + FLAT_SUFFIX))),
         _ => String::new(),
     };
-    format!("ask {}{flat}", quoted(line))
+    format!("{verb} {}{flat}", quoted(line))
 }

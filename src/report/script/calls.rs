@@ -2,8 +2,8 @@
 //!
 //! Used to assemble the reproducer; the comparison is elsewhere.
 
-use super::{ScriptContext, adapters, by_hand};
-use crate::oracle::observations::{HarnessAction, Output, Side, Step, Task};
+use super::{ScriptContext, adapters, by_hand, sessions};
+use crate::oracle::observations::{Executor, HarnessAction, Output, Side, Step, Task};
 use crate::report::script::final_state::WATCH;
 use crate::run::evidence::quoted;
 use crate::tool::request::{DataFile, ImageFile, Request};
@@ -115,6 +115,9 @@ impl ScriptContext<'_> {
         let mut lines = Lines::new(self.is_watched);
         for (name, step) in steps.iter().enumerate() {
             let or_stop = step.expected_exit.ends();
+            if self.is_left_out(side, step) {
+                continue;
+            }
             match &step.task {
                 Task::Harness(HarnessAction::Damage { file, .. }) => {
                     let file = quoted(&file.path);
@@ -125,6 +128,10 @@ impl ScriptContext<'_> {
                 }
                 // The files are copied before.
                 Task::Harness(HarnessAction::Place { .. }) => {}
+                Task::Harness(HarnessAction::Fault { request, fault, .. }) => {
+                    let call = self.faulty_call(name, side, request, *fault)?;
+                    lines.shell.push_str(&call);
+                }
                 Task::Harness(action) => {
                     lines.in_shell(&by_hand::line(action, name, self.damage.as_deref())?);
                 }
@@ -145,6 +152,21 @@ impl ScriptContext<'_> {
         Some(lines.done())
     }
 
+    /// Whether nobody performs a step on this side, or not by a line, or the script prepares what it does.
+    fn is_left_out(&self, side: Side, step: &Step) -> bool {
+        match &step.task {
+            Task::Harness(action) => matches!(
+                action,
+                HarnessAction::WriteImage { .. } | HarnessAction::Unchanged { .. }
+            ),
+            Task::Tool(request) => {
+                let tool = self.tool(side);
+                step.executor == Executor::SideIfAble
+                    && (tool.support(request) != Support::Yes || tool.reproducer(request).is_none())
+            }
+        }
+    }
+
     /// Adds the call of a request.
     fn call(
         &self,
@@ -161,14 +183,27 @@ impl ScriptContext<'_> {
             lines.in_rust(&format!("let _ = shell(r##\"{line}\"##);"));
         }
         match self.tool(by).reproducer(request)? {
-            Reproducer::CommandLine(_) => {
+            // The commands of qemu-io.
+            Reproducer::CommandLine(words)
+                if is_session(request) && self.writing_program(by).as_ref() == words.first() =>
+            {
+                let (line, commands) = sessions::parted(&words);
                 let limit = self.limit.as_deref().unwrap_or_default();
-                let line = self.line(by, request)?;
+                let line = self.in_variables(by, &line)?;
+                let file = sessions::commands_file(name, &commands);
+                // No line of the file is indented.
+                lines.shell.push_str(&file);
+                lines.in_shell(&format!("{before}run {name} session {limit}{line}{after}"));
+                let line = self.without_variables(&line);
+                lines.in_rust(&format!(
+                    "{rust_before}by_shell(\"{name}\", r##\"{file}{line} <{name}.commands >{name}.printed; code=$?; [ $code = 1 ] || exit $code\"##){rust_after};"
+                ));
+            }
+            Reproducer::CommandLine(words) => {
+                let limit = self.limit.as_deref().unwrap_or_default();
+                let line = self.in_variables(by, &words)?;
                 lines.in_shell(&format!("{before}run {name} {limit}{line}{after}"));
-                let io = self.writing_program(Side::Reference).unwrap_or_default();
-                let line = line
-                    .replace("\"$reference\"", &quoted(&self.program(Side::Reference)))
-                    .replace("\"$reference_io\"", &quoted(&io));
+                let line = self.without_variables(&line);
                 lines.in_rust(&format!(
                     "{rust_before}by_shell(\"{name}\", r##\"{line}\"##){rust_after};"
                 ));
@@ -188,6 +223,13 @@ impl ScriptContext<'_> {
         Some(())
     }
 
+    /// Returns a command line with the names of the reference's programs in the places of their variables.
+    fn without_variables(&self, line: &str) -> String {
+        let io = self.writing_program(Side::Reference).unwrap_or_default();
+        line.replace("\"$reference\"", &quoted(&self.program(Side::Reference)))
+            .replace("\"$reference_io\"", &quoted(&io))
+    }
+
     /// Returns the candidate's requests that read every output, if it supports them: of its own copy, and of the
     /// reference's.
     pub(super) fn candidate_readings(&self, outputs: &[Output]) -> Vec<Request> {
@@ -203,6 +245,10 @@ impl ScriptContext<'_> {
             .filter(|request| self.candidate.support(request) == Support::Yes)
             .collect()
     }
+}
+
+fn is_session(request: &Request) -> bool {
+    matches!(request, Request::Session { .. })
 }
 
 /// Keeps the contents that a step reads under the step's number.

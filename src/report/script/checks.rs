@@ -4,13 +4,17 @@
 
 use super::shell::Check;
 use super::{
-    ScriptInput, by_hand, cross_check, damaged, exits, final_state, intermediate, outputs,
-    responses,
+    ScriptInput, by_hand, cross_check, damaged, exits, faults, final_state, intermediate, outputs,
+    responses, sessions, written,
 };
+use crate::operation::Operation;
 use crate::oracle::verdict::{DivergenceKind, OutputAspect, Subject};
 
 /// Returns the check for a divergence; `None` if a shell cannot make it.
 pub(super) fn check(input: &ScriptInput<'_>) -> Option<Check> {
+    if matches!(input.operation, Operation::Written(_)) {
+        return written::of_written(input);
+    }
     match input.subject()? {
         Subject::Exit { .. } | Subject::ExitOfReading { .. } => exits::came_out(input),
         Subject::Memory { .. } => Some(exits::memory(input)),
@@ -67,10 +71,10 @@ pub(super) fn check(input: &ScriptInput<'_>) -> Option<Check> {
         Subject::ReadableByWitness { .. } => cross_check::readable(input),
         Subject::FactByWitness { .. } => cross_check::described(input),
         Subject::ConvertedBytes {} => cross_check::bound(input),
-        // A shell makes no call of a tool fail.
-        Subject::AfterFault { .. } => None,
-        // What a session reads is told by the tool alone.
-        Subject::SessionContents { .. } | Subject::SessionRequest { .. } => None,
+        Subject::AfterFault { .. } => faults::of_fault(input),
+        Subject::SessionContents { .. } | Subject::SessionRequest { .. } => {
+            sessions::of_session(input)
+        }
         // A shell cannot measure the peak disk space of a tool.
         Subject::DiskSpace { .. } | Subject::Other(_) => None,
     }

@@ -19,7 +19,7 @@ pub(super) const WATCH: &str = r#"
 # watch, touched NAME: between them, files are written to; NAME.touched names those that were, that came and that went.
 watch() { ls >before && touch -t 200001010000 -- *; }
 touched() {
-  find . -type f -newer before ! -name exits ! -name '*.out' ! -name '*.err' ! -name '*.touched' | sed 's,^\./,,' >"$1.touched"
+  find . -type f -newer before ! -name exits ! -name '*.out' ! -name '*.err' ! -name '*.touched' ! -name '*.code' ! -name '*.commands' | sed 's,^\./,,' >"$1.touched"
   while read -r file; do [ -e "$file" ] || echo "$file"; done <before >>"$1.touched"
 }
 "#;

@@ -2,7 +2,7 @@
 
 use super::ScriptContext;
 use crate::base::size::Size;
-use crate::image::content::Contents;
+use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
 use crate::operation::Operation;
 use crate::oracle::observations::{
@@ -10,7 +10,8 @@ use crate::oracle::observations::{
 };
 use crate::oracle::verdict::{Blame, Difference, DivergenceKind, Subject};
 use crate::run::evidence::Evidence;
-use crate::tool::request::{Answer, Ended, Exit, ImageFile, Request};
+use crate::run::evidence::quoted;
+use crate::tool::request::{Answer, DataFile, Ended, Exit, ImageFile, Request};
 
 /// The divergence, its operation and its steps.
 pub(super) struct ScriptInput<'finding> {
@@ -81,18 +82,25 @@ impl ScriptInput<'_> {
     /// Returns the lines that create the raw file `name` with the expected contents; `None` if they are too large to
     /// write out.
     pub(super) fn expected(&self, name: &str, contents: &Contents) -> Option<String> {
+        self.raw_file(name, contents.size, contents.writes()?)
+    }
+
+    /// Returns the lines that create the raw file `name` of `size` bytes with these writes.
+    pub(super) fn raw_file(&self, name: &str, size: u64, writes: Vec<Write>) -> Option<String> {
         let file = ImageFile {
             path: name.to_owned(),
             ..ImageFile::new("", Format::Raw)
         };
         let create = Request::Create {
             file: file.clone(),
-            size: Size::of_bytes(contents.size),
+            size: Size::of_bytes(size),
         };
-        let writes = contents.writes()?;
         let write = (!writes.is_empty()).then_some(Request::Write { file, writes });
         let mut text = "# What a guest must see.\n".to_owned();
         for request in [create].iter().chain(&write) {
+            for data in DataFile::needed_by(request) {
+                text.push_str(&format!("{} >{}\n", data.in_awk(), quoted(&data.name)));
+            }
             let line = self.line(Side::Reference, request)?;
             text.push_str(&format!("{line} >/dev/null || exit 2\n"));
         }

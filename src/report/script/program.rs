@@ -10,8 +10,8 @@ pub(super) struct Program {
     pub(super) image: String,
     /// The function of the reference's calls; empty where the reference does nothing.
     pub(super) reference_side: String,
-    /// The functions that watch which files are touched; empty where the finding is not about that.
-    pub(super) watch: &'static str,
+    /// The functions that some calls go through.
+    pub(super) around: String,
     /// The comparison.
     pub(super) compared: Check,
     /// The shell commands that limit a tool's resources.
@@ -25,7 +25,7 @@ run() {
   name=$1; shift
   "$@" >"$name.out" 2>"$name.err"
   code=$?
-  echo "$code" >>exits
+  echo "$code" | tee -a exits >"$name.code"
   # The exit codes of a shell for a program that it cannot start.
   case $code in 126 | 127) echo "cannot start $*" >&2; : >../not_started; exit 2 ;; esac
   return "$code"
@@ -76,14 +76,14 @@ impl Program {
         let Self {
             image,
             reference_side,
-            watch,
+            around,
             ..
         } = self;
         let (head, functions) = (commented(&self.head, "# "), self.compared.functions);
         let (run_reference, compare) = (self.run_reference(), self.compare());
         format!(
             "#!/bin/sh\n{head}\n# What the candidate does.\ncandidate_side() {{\n{calls}  :\n}}\n{reference_side}\n# All below prepares and compares.\n\
-             {PROGRAM}{variables}{FUNCTIONS}{functions}{watch}{SCRATCH}{image}\n{run_reference}(cd candidate && candidate_side); can_go_on\n\n{compare}",
+             {PROGRAM}{variables}{FUNCTIONS}{functions}{SCRATCH}{around}{image}\n{run_reference}(cd candidate && candidate_side); can_go_on\n\n{compare}",
         )
     }
 
@@ -92,14 +92,14 @@ impl Program {
         let Self {
             image,
             reference_side,
-            watch,
+            around,
             ..
         } = self;
         let head = commented(&self.head, "// ")
             + "//\n// Cargo.toml, with this file as src/main.rs beside it (needs qemu-img):";
         let run_reference = self.run_reference();
         let prepare = format!(
-            "{reference_side}\n{PROGRAM}{variables}{FUNCTIONS}{watch}\nmkdir candidate reference || exit 2\n{image}{run_reference}exit 0\n"
+            "{reference_side}\n{PROGRAM}{variables}{FUNCTIONS}{around}\nmkdir candidate reference || exit 2\n{image}{run_reference}exit 0\n"
         );
         let (functions, compare) = (self.compared.functions, self.compare());
         let compare = format!("{PROGRAM}{variables}{functions}\n{compare}");

@@ -3,7 +3,7 @@
 use crate::image::content::{Fill, Write};
 use crate::image::options::Preallocation;
 use crate::tool::FLAT_SUFFIX;
-use crate::tool::request::{DataFile, ImageFile, Request, Window};
+use crate::tool::request::{DataFile, ImageFile, Request, SessionRequest, Window};
 
 /// The program around the calls. It makes the same calls as [`library`](super::library).
 pub(super) const TEMPLATE: &str = include_str!("reproducer.rs.in");
@@ -16,6 +16,7 @@ pub(super) fn call(request: &Request) -> Option<String> {
             let Window { start, length } = window;
             Some(format!("map({}, {start:?}, {length:?})", both(file)))
         }
+        Request::Session { file, requests } => Some(session(request, file, requests)),
         // The call prints nothing.
         other => Some(format!("{}.map(|()| String::new())", silent_call(other)?)),
     }
@@ -85,6 +86,64 @@ fn silent_call(request: &Request) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Returns the calls of a session, each of which tells what came of it.
+fn session(request: &Request, file: &ImageFile, requests: &[SessionRequest]) -> String {
+    let both = both(file);
+    let parts = requests.iter().enumerate().flat_map(|(index, request)| {
+        let parts = request.parts().iter();
+        parts.map(move |part| in_session(file, index, part))
+    });
+    let parts: String = parts.map(|part| format!("        {part},\n")).collect();
+    let (is_written, flush) = match request.is_reading() {
+        true => (false, ""),
+        false => (true, "        image.flush()?;\n"),
+    };
+    format!(
+        "{{\n        let mut image = open({both}, {is_written})?;\n        let told = [\n{parts}        ];\n{flush}        Ok(told.concat())\n    }}"
+    )
+}
+
+/// Returns the call of one request of a session.
+fn in_session(file: &ImageFile, index: usize, request: &SessionRequest) -> String {
+    match request {
+        SessionRequest::Write(write) => {
+            let bytes = match write.fill {
+                Fill::Data(_) if write.length > 0 => {
+                    format!("std::fs::read({:?})?", DataFile::name(file, index))
+                }
+                Fill::Data(_) => "Vec::new()".to_owned(),
+                Fill::Byte(byte) => format!("vec![{byte}; {}]", write.length),
+            };
+            format!("done(image.write(&{bytes}[..], {}))", write.offset)
+        }
+        SessionRequest::WriteVector {
+            offset,
+            lengths,
+            byte,
+        } => format!("write_vector(&image, {offset}, &{lengths:?}, {byte})"),
+        SessionRequest::WriteZeroes {
+            offset,
+            length,
+            unmap: false,
+        } => format!("done(image.write_zeroes({offset}, {length}))"),
+        SessionRequest::WriteZeroes { offset, length, .. }
+        | SessionRequest::Discard { offset, length } => {
+            format!("done(image.discard_to_zero({offset}, {length}))")
+        }
+        SessionRequest::Read { offset, length } => format!("read(&image, {offset}, &[{length}])"),
+        SessionRequest::ReadVector { offset, lengths } => {
+            format!("read(&image, {offset}, &{lengths:?})")
+        }
+        SessionRequest::Flush => "done(image.flush())".to_owned(),
+        SessionRequest::Resize { size } => {
+            let is_overlay = file.backing.is_some();
+            format!("resized(&mut image, {size}, {is_overlay})")
+        }
+        // Validity excludes one within another.
+        SessionRequest::Together { .. } => "String::new()".to_owned(),
+    }
 }
 
 /// Returns the call for writes of which some have their data in a file.

@@ -19,15 +19,12 @@ use ::imago::{
 };
 
 use super::calls;
-use crate::image::content::{BLOCK_BYTES, data_segments};
+use crate::image::content::{BLOCK_BYTES, data_segments, parts_to_read};
 use crate::image::format::Format;
 use crate::image::options::Preallocation;
 use crate::tool::library::{Access, Error, Extent, Info, Library, Offer, Resize, Result};
 use crate::tool::request::{ImageFile, Request};
 use crate::tool::{Reproducer, Support};
-
-/// The number of bytes at both ends of a hole that are read.
-const PIECE_BYTES: u64 = 1 << 20;
 
 type Image = FormatAccess<File>;
 
@@ -257,7 +254,7 @@ fn data_ranges(image: &Image, path: &Path, format: Format) -> io::Result<Vec<Ran
 struct Written(HashMap<PathBuf, Vec<Range<u64>>>);
 
 impl Written {
-    /// The parts of a range of a file that are read, relative to its start: those with data, and of each hole up to [`PIECE_BYTES`] at both ends. Imago
+    /// The parts of a range of a file that are read, relative to its start: those with data, and of each long hole its ends. Imago
     /// reads a hole as any other place, so that gigabytes of it show no more than its ends do.
     fn read_parts(&mut self, storage: &File, range: Range<u64>) -> Vec<Range<u64>> {
         let Some(path) = storage.get_filename() else {
@@ -267,39 +264,8 @@ impl Written {
             let segments = std::fs::File::open(path).and_then(|file| data_segments(&file));
             segments.unwrap_or_else(|_| iter::once(0..u64::MAX).collect())
         });
-        without_inner_holes(&range, written)
+        parts_to_read(&range, written)
     }
-}
-
-/// The parts of `range`, relative to its start, without what lies in a hole between `written` ranges and is more than [`PIECE_BYTES`] from both of its ends.
-fn without_inner_holes(range: &Range<u64>, written: &[Range<u64>]) -> Vec<Range<u64>> {
-    let mut parts: Vec<Range<u64>> = Vec::new();
-    let mut reached = range.start;
-    let first = written.partition_point(|data| data.end <= range.start);
-    let within = written[first..]
-        .iter()
-        .take_while(|data| data.start < range.end);
-    let ends = within
-        .map(|data| (data.start, data.end))
-        .chain([(range.end, range.end)]);
-    for (start, end) in ends {
-        let (start, end) = (start.max(reached), end.min(range.end));
-        let is_long = start - reached > 2 * PIECE_BYTES;
-        let (head, tail) = match is_long {
-            true => (reached + PIECE_BYTES, start - PIECE_BYTES),
-            false => (start, start),
-        };
-        for (from, to) in [(reached, head), (tail, end)] {
-            let part = from - range.start..to - range.start;
-            match parts.last_mut() {
-                Some(last) if last.end == part.start => last.end = part.end,
-                _ if part.is_empty() => {}
-                _ => parts.push(part),
-            }
-        }
-        reached = end;
-    }
-    parts
 }
 
 fn each_mapping(
@@ -322,30 +288,4 @@ fn each_mapping(
 
 fn unsupported(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    #[test]
-    fn of_a_long_hole_both_ends_are_read_and_of_data_everything() {
-        let parts = |range: Range<u64>, written: &[Range<u64>]| {
-            without_inner_holes(&(range.start * MIB..range.end * MIB), written)
-                .into_iter()
-                .map(|part| (part.start / MIB, part.end / MIB))
-                .collect::<Vec<_>>()
-        };
-        let data = [100 * MIB..110 * MIB, 111 * MIB..112 * MIB];
-        // No data at all, a short hole, and data within.
-        assert_eq!(parts(0..90, &data), [(0, 1), (89, 90)]);
-        assert_eq!(parts(0..2, &data), [(0, 2)]);
-        assert_eq!(parts(0..200, &data), [(0, 1), (99, 113), (199, 200)]);
-        // The range begins or ends within data.
-        assert_eq!(parts(105..108, &data), [(0, 3)]);
-        assert_eq!(parts(109..120, &data), [(0, 4), (10, 11)]);
-        assert_eq!(parts(90..105, &data), [(0, 1), (9, 15)]);
-    }
 }

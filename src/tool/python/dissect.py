@@ -18,6 +18,14 @@ def opened(path, file):
         raise
 
 
+def reader_of(stream):
+    def read_at(offset, length):
+        stream.seek(offset)
+        return stream.read(length)
+
+    return read_at
+
+
 @contextlib.contextmanager
 def disk_of(path, file):
     format = file["format"]
@@ -25,19 +33,20 @@ def disk_of(path, file):
         if format == "qcow2":
             disk = qcow2.QCow2(Path(path))
             stream = disk.open()
-            yield disk.size, stream.read
+            yield disk.size, stream.read, reader_of(stream)
         elif format == "vmdk":
             disk = vmdk.VMDK(Path(path))
-            yield disk.size, disk.read
+            yield disk.size, disk.read, reader_of(disk)
         elif format == "vpc":
             disk = vhd.VHD(stack.enter_context(open(path, "rb")))
-            yield disk.size, disk.read
+            yield disk.size, disk.read, reader_of(disk)
         elif format == "vhdx":
             disk = vhdx.VHDX(Path(path))
-            yield disk.size, disk.read
+            yield disk.size, disk.read, reader_of(disk)
         else:
             disk = vdi.VDI(Path(path))
-            yield disk.size, disk.open().read
+            stream = disk.open()
+            yield disk.size, stream.read, reader_of(stream)
 
 
 serve(

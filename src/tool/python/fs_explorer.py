@@ -25,7 +25,7 @@ def opened(path, file):
                     place += len(piece)
                     return piece
 
-                yield device.size, read
+                yield device.size, read, device.read_at
             finally:
                 disk.close()
     except MissingCodecError as why:

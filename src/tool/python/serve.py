@@ -32,8 +32,43 @@ def flatten(size, read, path):
         flat.truncate(size)
 
 
+def ranges_of(requests):
+    """The ranges that a session reads: an offset and the lengths of the buffers. Nothing else is asked of a reader."""
+    for request in requests:
+        if request["do"] == "together":
+            yield from ranges_of(request["requests"])
+        else:
+            yield request["offset"], request.get("lengths") or [request["length"]]
+
+
+def read_range(read_at, offset, lengths):
+    """What a guest reads into these buffers."""
+    pieces = []
+    for length in lengths:
+        piece = read_at(offset, length) if length else b""
+        if len(piece) != length:
+            raise EOFError(f"{len(piece)} of {length} bytes at {offset}")
+        pieces.append(piece)
+        offset += length
+    return b"".join(pieces)
+
+
+def outcomes(requests, read_at, refusals):
+    """What came of each request of a session, and the bytes of all reads."""
+    told, all_bytes = [], []
+    for offset, lengths in ranges_of(requests):
+        try:
+            piece = read_range(read_at, offset, lengths)
+        except refusals + (EOFError, OverflowError) as why:
+            told.append({"refused": f"{type(why).__name__}: {why}"})
+        else:
+            told.append({"read": len(piece)})
+            all_bytes.append(piece)
+    return told, b"".join(all_bytes)
+
+
 def serve(name, version, formats, opened, refusals, lacks=(), backing=False):
-    """Answers until standard input closes. `opened(path, file)` is a context manager of a pair: the size and a read function.
+    """Answers until standard input closes. `opened(path, file)` is a context manager of three: the size, `read(length)`, `read_at(offset, length)`.
     `refusals` are the exceptions with which the tool says no; any other is a crash."""
     for line in sys.stdin:
         asked = json.loads(line)
@@ -42,7 +77,7 @@ def serve(name, version, formats, opened, refusals, lacks=(), backing=False):
                 "protocol": 2,
                 "name": name,
                 "version": version,
-                "can": {"info": list(formats), "contents": list(formats)},
+                "can": {"info": list(formats), "contents": list(formats), "session": list(formats)},
                 "backing": backing,
                 "lacks": [dict(zip(("format", "option", "feature"), lack)) for lack in lacks],
             }
@@ -56,9 +91,15 @@ def answer(asked, opened, refusals):
     path = os.path.join(asked["directory"], file["path"])
     started = time.process_time_ns()
     try:
-        with opened(path, file) as (size, read):
+        with opened(path, file) as (size, read, read_at):
             if asked["request"] == "info":
                 said = {"json": {"virtual-size": size, "format": file["format"]}}
+            elif asked["request"] == "session":
+                told, piece = outcomes(asked["requests"], read_at, refusals)
+                flat = os.path.basename(file["path"]) + ".flat"
+                with open(os.path.join(asked["directory"], flat), "wb") as raw:
+                    raw.write(piece)
+                said = {"json": told, "raw": flat}
             else:
                 # The image may lie in a directory of its own.
                 flat = os.path.basename(file["path"]) + ".flat"
