@@ -1,7 +1,8 @@
-//! Faults: one of a tool's calls that change a file fails, is short, or ends the tool.
+//! Faults: one of a tool's calls that change or read a file fails, is short, or ends the tool.
 //!
 //! The call to a fork server says which, in the environment variable [`MARK`]; without it, all calls go to the C library as they are.
-//! `src/tool/request/fault.rs` writes what is read here. Reads and the calls by which a tool speaks (`write`) are left alone.
+//! `src/tool/request/fault.rs` writes what is read here. The calls by which a tool speaks and listens (`write`, `read`) are
+//! left alone.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicI64, AtomicU8, Ordering};
@@ -34,6 +35,8 @@ pub enum Kind {
     Allocate = 3,
     /// Changing a file's length.
     Truncate = 4,
+    /// Reading at a place.
+    Read = 5,
 }
 
 /// What comes of the call.
@@ -44,7 +47,7 @@ pub enum Outcome {
     Io = 1,
     /// No space is left.
     Space = 2,
-    /// Half of what is written is written; any other call fails as by [`Outcome::Io`].
+    /// Half of what is written or read is; any other call fails as by [`Outcome::Io`].
     Short = 3,
     /// The tool is killed before the call.
     Kill = 4,
@@ -74,6 +77,7 @@ pub fn read(text: &[u8]) -> Option<Fault> {
         b"flush" => Kind::Flush,
         b"allocate" => Kind::Allocate,
         b"truncate" => Kind::Truncate,
+        b"read" => Kind::Read,
         _ => return None,
     };
     let digits = parts.next()?;
@@ -192,6 +196,16 @@ counted! {
         short |_, _, _, _, _| None;
     pwritev64 as Write (descriptor: c_int, buffers: *const c_void, count: c_int, offset: i64) -> isize,
         short |_, _, _, _, _| None;
+    pread as Read (descriptor: c_int, bytes: *mut c_void, length: usize, offset: i64) -> isize,
+        // SAFETY: the caller's room has half of that, too.
+        short |real, descriptor, bytes, length, offset| Some(unsafe { real(descriptor, bytes, length.div_ceil(2), offset) });
+    pread64 as Read (descriptor: c_int, bytes: *mut c_void, length: usize, offset: i64) -> isize,
+        // SAFETY: the caller's room has half of that, too.
+        short |real, descriptor, bytes, length, offset| Some(unsafe { real(descriptor, bytes, length.div_ceil(2), offset) });
+    preadv as Read (descriptor: c_int, buffers: *const c_void, count: c_int, offset: i64) -> isize,
+        short |_, _, _, _, _| None;
+    preadv64 as Read (descriptor: c_int, buffers: *const c_void, count: c_int, offset: i64) -> isize,
+        short |_, _, _, _, _| None;
     fallocate as Allocate (descriptor: c_int, mode: c_int, offset: i64, length: i64) -> c_int, short |_, _, _, _, _| None;
     fallocate64 as Allocate (descriptor: c_int, mode: c_int, offset: i64, length: i64) -> c_int, short |_, _, _, _, _| None;
     ftruncate as Truncate (descriptor: c_int, length: i64) -> c_int, short |_, _, _| None;
@@ -213,7 +227,7 @@ mod tests {
         assert_eq!(fault, Some(expected));
         for wrong in [
             &b"write:0:eio"[..],
-            b"read:1:eio",
+            b"seek:1:eio",
             b"write:x:eio",
             b"write:1",
             b"",

@@ -18,7 +18,7 @@ unsafe extern "C" {
 }
 
 /// Every function that has one here in its place.
-const NAMES: [&CStr; 21] = [
+const NAMES: [&CStr; 25] = [
     c"__libc_start_main",
     c"fsync",
     c"fdatasync",
@@ -32,6 +32,10 @@ const NAMES: [&CStr; 21] = [
     c"fallocate64",
     c"ftruncate",
     c"ftruncate64",
+    c"pread",
+    c"pread64",
+    c"preadv",
+    c"preadv64",
     c"getrusage",
     c"pthread_create",
     c"pthread_mutex_lock",

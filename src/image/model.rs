@@ -133,11 +133,18 @@ impl Model {
         self.invalidate_snapshots_and_bitmaps();
     }
 
-    /// Commits the active image into its backing image, which grows if necessary and never shrinks. The active image shows the same as before,
-    /// and so do the backing image's snapshots. Which parts of the backing image's enabled bitmaps became dirty is unknown, because it depends on
-    /// which clusters were copied.
-    pub fn commit(&mut self) {
-        if let Some(lower) = self.below.last_mut() {
+    /// Commits the active image into `below[index]`, which grows if necessary and never shrinks. The active image shows the same as before,
+    /// and so do that image's snapshots. Which parts of its enabled bitmaps became dirty is unknown, because it depends on which clusters were
+    /// copied. What the images between the two show is unknown too: where they have no data of their own, it is that of the changed image. Their
+    /// views stay as they were; the caller must not use them.
+    pub fn commit(&mut self, index: usize) {
+        if let Some(between) = self.below.get_mut(index + 1..) {
+            let snapshots = between
+                .iter_mut()
+                .flat_map(|lower| lower.snapshots.values_mut());
+            snapshots.for_each(|snapshot| snapshot.seen = None);
+        }
+        if let Some(lower) = self.below.get_mut(index) {
             lower.view.cover(&self.top);
             let bitmaps = lower.bitmaps.values_mut();
             let recording = bitmaps.filter(|bitmap| bitmap.enabled);
@@ -267,12 +274,12 @@ mod tests {
         model.write(&write(0, 4096, 7));
         model.overlay(1024);
         model.write(&write(0, 512, 9));
-        model.commit();
+        model.commit(0);
         let merged = Contents::of_writes(4096, &[write(0, 4096, 7), write(0, 512, 9)]);
         assert_eq!(model.below[0].view.contents(), merged);
         model.resize(8192);
         model.write(&write(8000, 192, 3));
-        model.commit();
+        model.commit(0);
         assert_eq!(model.below[0].view.contents(), model.contents());
     }
 
@@ -293,11 +300,11 @@ mod tests {
         let mut model = Model::new(4096);
         model.write(&write(0, 512, 1));
         model.create_snapshot("a");
-        model.bitmap_changed(&[BitmapAction::Add { granularity: None }], "on", 4096);
+        model.bitmap_changed(&[BitmapAction::Add { granularity: None }], "on", None, 4096);
         let then = model.contents();
         model.overlay(4096);
         model.write(&write(0, 512, 2));
-        model.commit();
+        model.commit(0);
         let mut lower = model.lower(0).unwrap();
         assert_eq!(lower.contents(), model.contents());
         assert_eq!(lower.bitmaps["on"].dirty, None);

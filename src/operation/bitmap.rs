@@ -282,6 +282,7 @@ impl Perform for Bitmap {
         };
         let commands = self.invocations.iter().map(|command| {
             let request = Request::Bitmap {
+                merged_from: None,
                 file: self.file(context),
                 actions: command.actions.clone(),
                 name: command.name.clone(),

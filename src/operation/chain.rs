@@ -36,8 +36,10 @@ mod chain_state;
 mod faults;
 mod final_checks;
 mod inspection;
+mod kept;
 mod known_bug;
 mod making;
+mod measured;
 mod parameters;
 mod provenance;
 mod rules;
@@ -96,6 +98,10 @@ impl Chain {
                 break;
             };
             visit(step, &chain_state, ours, theirs);
+            if step.is_copy() && !theirs.answer.succeeded() {
+                // The requests that follow name an image that is not there.
+                break;
+            }
             // If the image size was in doubt, the request has fewer writes than the step.
             let requested = match &theirs.step.task {
                 Task::Tool(Request::Write { writes, .. })

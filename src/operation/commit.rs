@@ -151,6 +151,7 @@ impl Perform for Commit {
             )
         };
         let commit = Request::Commit {
+            keeps: false,
             file: overlay.clone(),
             base: self.explicit_base.as_ref().map(|_| base.path.clone()),
         };

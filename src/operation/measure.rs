@@ -127,6 +127,8 @@ impl Perform for Measure {
     fn steps(&self, context: &StepContext<'_>) -> Vec<Step> {
         let source = || context.source.clone();
         let mut steps = vec![Step::own(Request::Measure {
+            options: Default::default(),
+            snapshot: None,
             source: source(),
             target: self.target(),
         })];

@@ -77,6 +77,7 @@ impl Rebase {
     /// Returns the flags that follow from the mode and the new backing file.
     fn flags_that_follow(&self) -> RebaseMode {
         RebaseMode {
+            compresses: false,
             is_unsafe: self.mode == "unsafe",
             backing_format: (!self.new_backing.is_empty()).then_some(Format::Qcow2),
         }

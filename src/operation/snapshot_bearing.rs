@@ -168,6 +168,7 @@ impl SnapshotBearing {
     fn request(&self, context: &StepContext<'_>) -> Request {
         match self.command {
             Command::Commit => Request::Commit {
+                keeps: false,
                 file: self.file(FixtureImage::Overlay, context),
                 base: None,
             },
@@ -175,6 +176,7 @@ impl SnapshotBearing {
                 file: self.file(FixtureImage::Overlay, context),
                 new_backing: Some(self.file(FixtureImage::BaseNew, context).path),
                 mode: RebaseMode {
+                    compresses: false,
                     is_unsafe: false,
                     backing_format: Some(Format::Qcow2),
                 },

@@ -334,11 +334,20 @@ fn flags(request: &Request) -> Vec<String> {
             let onto = new_backing.as_deref().unwrap_or_default();
             [words(["-b", onto]), mode.words()].concat()
         }
-        Request::Commit { base, .. } => {
+        Request::Commit { base, keeps, .. } => {
             let base = base.as_deref().map(|base| words(["-b", base]));
-            base.unwrap_or_default()
+            let keeps = keeps.then(|| words(["-d"]));
+            [base.unwrap_or_default(), keeps.unwrap_or_default()].concat()
         }
-        Request::Bitmap { actions, .. } => actions.words(),
+        Request::Bitmap {
+            actions,
+            merged_from,
+            ..
+        } => {
+            let other = merged_from.as_ref();
+            let other = other.map(|file| words(["-b", &file.path, "-F", file.format.name()]));
+            [actions.words(), other.unwrap_or_default()].concat()
+        }
         Request::Bench { plan, .. } => plan.words(),
         Request::SnapshotList { .. } => words(["-l"]),
         _ => Vec::new(),

@@ -179,6 +179,7 @@ fn commit(request: &Request, file: &ImageFile, base: Option<&String>) -> Vec<Str
         recorded.filter(|name| folder(name).is_some_and(|other| Some(other) != folder(&file.path)));
     match elsewhere.filter(|_| base.is_none()) {
         Some(name) => command_line::shared_words(&Request::Commit {
+            keeps: false,
             file: file.clone(),
             base: Some(name.clone()),
         }),
@@ -218,8 +219,8 @@ fn arguments(request: &Request) -> Vec<String> {
             compress,
             snapshot,
         } => conversion(source, target, *compress, Some(snapshot)),
-        Request::Commit { file, base } => commit(request, file, base.as_ref()),
-        Request::Measure { source, target } => {
+        Request::Commit { file, base, .. } => commit(request, file, base.as_ref()),
+        Request::Measure { source, target, .. } => {
             let told = command_line::format_flag("-f", source);
             let last = words(["--output", "json", &source.path]);
             [words(["measure", "-O", target.name()]), told, last].concat()

@@ -13,11 +13,12 @@ use crate::image::format::Format;
 use crate::tool::request::Fault;
 use crate::tool::request::qemu_words::{self, InWords};
 use crate::tool::request::{
-    Answer, CopyMode, DataFile, Exit, ImageFile, Report, Request, SnapshotKey, singles,
+    Answer, DataFile, Exit, ImageFile, Report, Request, SnapshotKey, singles,
 };
 use build::Build;
 
 mod build;
+mod copies;
 mod secret;
 mod session;
 mod version;
@@ -342,27 +343,9 @@ fn plain_arguments(request: &Request) -> Vec<String> {
         Request::Check { file } => reported("check", Vec::new(), file),
         Request::Repair { file, tier } => reported("check", words(["-r", tier.name()]), file),
         Request::Map { file, window } => reported("map", window.words(), file),
-        Request::Measure { source, target } => {
-            reported("measure", words(["-O", target.name()]), source)
+        Request::Measure { .. } | Request::Convert { .. } | Request::ConvertSnapshot { .. } => {
+            copies::arguments(request)
         }
-        Request::Convert {
-            source,
-            target,
-            compress,
-            mode,
-        } => conversion(source, target, *compress, mode, None),
-        Request::ConvertSnapshot {
-            source,
-            target,
-            compress,
-            snapshot,
-        } => conversion(
-            source,
-            target,
-            *compress,
-            &CopyMode::default(),
-            Some(snapshot),
-        ),
         Request::Write { file, writes } => qemu_io_words(file, session::writes(file, writes)),
         Request::Session { file, requests } => session::line(request, file, requests),
         Request::Snapshot {
@@ -411,28 +394,6 @@ fn plain_arguments(request: &Request) -> Vec<String> {
 fn reported(verb: &str, flags: Vec<String>, file: &ImageFile) -> Vec<String> {
     let json = words(["--output=json", &file.path]);
     [words([verb]), format_flag("-f", file), flags, json].concat()
-}
-
-fn conversion(
-    source: &ImageFile,
-    target: &ImageFile,
-    compress: bool,
-    mode: &CopyMode,
-    snapshot: Option<&SnapshotKey>,
-) -> Vec<String> {
-    let mut arguments = words(["convert"]);
-    arguments.extend(format_flag("-f", source));
-    let snapshot = snapshot.map(qemu_words::snapshot);
-    arguments.extend(snapshot.iter().flat_map(|named| words(["-l", named])));
-    arguments.extend(words(["-O", target.format.name()]));
-    arguments.extend(compress.then(|| "-c".to_owned()));
-    arguments.extend(mode.words());
-    if let Some(below) = &target.backing {
-        arguments.extend(words(["-B", &below.path, "-F", below.format.name()]));
-    }
-    arguments.extend(command_line::option_flags(&target.options));
-    arguments.extend(words([&source.path, &target.path]));
-    arguments
 }
 
 /// Returns the arguments of qemu-io for these commands, without the program.

@@ -94,6 +94,16 @@ pub enum Request {
         source: ImageFile,
         /// The target format.
         target: Format,
+        /// The options with which the target would be created.
+        #[serde(
+            default,
+            with = "as_object",
+            skip_serializing_if = "CreateOptions::is_empty"
+        )]
+        options: CreateOptions,
+        /// The snapshot to convert in place of the current contents.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<SnapshotKey>,
     },
     /// Change an image's virtual size.
     Resize {
@@ -168,8 +178,12 @@ pub enum Request {
     Commit {
         /// The overlay.
         file: ImageFile,
-        /// The backing file, if it is named with `-b`.
+        /// The backing file, if it is named with `-b`: the images between it and the overlay show it thereafter where
+        /// they have no data of their own.
         base: Option<String>,
+        /// Whether the overlay keeps its data, for `-d`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
     },
     /// Copy a window of an image block by block into a new image.
     Dd {
@@ -192,6 +206,9 @@ pub enum Request {
         actions: Vec<BitmapAction>,
         /// The bitmap's name.
         name: String,
+        /// The image that has the bitmaps to be merged, for `-b`; `None` for the image itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        merged_from: Option<ImageFile>,
     },
     /// Run a benchmark that reads or writes at a fixed stride.
     Bench {
@@ -320,13 +337,21 @@ impl Request {
         (!is_possible).then(|| format!("no tool writes {format}"))
     }
 
-    /// Returns why the tool `name`, which copies in its own way only, does not carry it out.
+    /// Returns why the tool `name`, which does everything in its own way only, does not carry it out.
     pub fn objection_of_mode(&self, name: &str) -> Option<String> {
-        let Self::Convert { target, mode, .. } = self else {
-            return None;
+        let (is_usual, what) = match self {
+            Self::Convert { target, mode, .. } => {
+                (mode.is_usual() && target.backing.is_none(), "of copying")
+            }
+            Self::Rebase { mode, .. } => (!mode.compresses, "of a rebase"),
+            Self::Commit { keeps, .. } => (!keeps, "of a commit"),
+            Self::Measure {
+                options, snapshot, ..
+            } => (options.is_empty() && snapshot.is_none(), "of a measurement"),
+            Self::Bitmap { merged_from, .. } => (merged_from.is_none(), "of merging bitmaps"),
+            _ => return None,
         };
-        let is_usual = mode.is_usual() && target.backing.is_none();
-        (!is_usual).then(|| format!("{name} has no modes of copying"))
+        (!is_usual).then(|| format!("{name} has no modes {what}"))
     }
 
     /// Returns all images of the request.

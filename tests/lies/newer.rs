@@ -88,4 +88,61 @@ pub const NEWER: &[Lie] = &[
             std::fs::write(&file, &bytes).unwrap();
         })))
     }),
+    lie("measures_without_the_options_of_the_target", |call| {
+        let told = call.is("measure").then(|| without(call, "-o", 1));
+        told.flatten().map(Effect::Instead)
+    }),
+    lie("measures_the_image_in_place_of_its_snapshot", |call| {
+        let told = call.is("measure").then(|| without(call, "-l", 1));
+        told.flatten().map(Effect::Instead)
+    }),
+    lie(
+        "merges_a_bitmap_of_its_own_in_place_of_another_image",
+        |call| {
+            let mut arguments = call
+                .is("bitmap")
+                .then(|| without(call, "-b", 1))
+                .flatten()?;
+            let place = arguments.iter().position(|word| word == "-F")?;
+            arguments.drain(place..=place + 1);
+            Some(Effect::Instead(arguments))
+        },
+    ),
+    lie("commits_into_the_next_image_whatever_is_named", |call| {
+        let told = call.is("commit").then(|| without(call, "-b", 1));
+        told.flatten().map(Effect::Instead)
+    }),
+    lie("empties_an_overlay_that_it_was_to_keep", |call| {
+        let told = call.is("commit").then(|| without(call, "-d", 0));
+        told.flatten().map(Effect::Instead)
+    }),
+    lie("errs_where_a_rebase_compresses", |call| {
+        (call.is("rebase") && call.says("-c"))
+            .then(|| flips(call, 0))
+            .flatten()
+    }),
+    lie("leaves_old_data_where_it_copies_zeros", |call| {
+        let is_told = call.is("convert") && call.says("-n") && !call.says("--target-is-zero");
+        is_told.then(|| {
+            let mut arguments = call.arguments.clone();
+            arguments.insert(1, "--target-is-zero".to_owned());
+            Effect::Instead(arguments)
+        })
+    }),
+    lie("makes_an_image_anew_that_it_was_to_copy_into", |call| {
+        let mut call = Call {
+            program: call.program.clone(),
+            arguments: call
+                .is("convert")
+                .then(|| without(call, "-n", 0))
+                .flatten()?,
+        };
+        call.arguments = without(&call, "--target-is-zero", 0).unwrap_or(call.arguments);
+        Some(Effect::Instead(call.arguments))
+    }),
+    lie("errs_where_it_takes_the_target_for_zeros", |call| {
+        (call.is("convert") && call.says("--target-is-zero"))
+            .then(|| flips(call, 0))
+            .flatten()
+    }),
 ];

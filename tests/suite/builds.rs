@@ -40,6 +40,7 @@ fn info(file: ImageFile) -> Request {
 
 fn bitmap() -> Request {
     Request::Bitmap {
+        merged_from: None,
         file: image(Format::Qcow2, &[]),
         actions: vec![BitmapAction::Add { granularity: None }],
         name: "b".to_owned(),
@@ -63,6 +64,8 @@ fn requests_that_a_build_declares_unsupported_are_skipped_with_a_named_reason() 
         ),
         (
             Request::Measure {
+                options: Default::default(),
+                snapshot: None,
                 source: image(Format::Parallels, &[]),
                 target: Format::Raw,
             },

@@ -126,7 +126,7 @@ fn no_child_commits_into_a_chain_with_a_parallels_image() {
     ] {
         let case = Generation::case(&id.parse::<CaseId>().unwrap(), &Selection::ALL).unwrap();
         assert_eq!(objection(chain(&case)), None, "{id}");
-        let commits = |step: &ChainStep| *step == ChainStep::Commit;
+        let commits = |step: &ChainStep| matches!(step, ChainStep::Commit { .. });
         assert!(!chain(&case).steps.iter().any(commits), "{id}");
     }
 }
@@ -144,7 +144,10 @@ fn no_step_writes_beyond_the_end_of_an_image_that_a_refused_commit_may_have_left
     let below = serde_json::json!({"step": "below", "layer": 1, "act": write});
     let below: ChainStep = serde_json::from_value(below).unwrap();
     let mut chain_state = ChainState::start("", &layers);
-    chain_state.advance_as_expected(&ChainStep::Commit);
+    chain_state.advance_as_expected(&ChainStep::Commit {
+        base: None,
+        keeps: false,
+    });
     assert_eq!(chain_state.expected_exit(&below), ExitExpectation::GoOn);
 }
 

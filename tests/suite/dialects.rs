@@ -107,6 +107,7 @@ fn a_conversion_passes_options_and_snapshots_by_flags() {
 #[test]
 fn a_parent_in_another_folder_is_named_to_commit() {
     let commit = |backing: &str| Request::Commit {
+        keeps: false,
         file: ImageFile::new("a", Format::Qcow2)
             .with_options(CreateOptions::parse(&[format!("backing_file={backing}")]).unwrap()),
         base: None,

@@ -206,6 +206,8 @@ fn imago_declares_unsupported_requests_in_advance() {
     let refused = [
         Request::Check { file: qcow2() },
         Request::Measure {
+            options: Default::default(),
+            snapshot: None,
             source: qcow2(),
             target: Format::Raw,
         },
@@ -354,6 +356,8 @@ fn plain_requests(format: Format) -> Vec<Request> {
             window: Window::WHOLE,
         },
         Request::Measure {
+            options: Default::default(),
+            snapshot: None,
             source: raw(),
             target: format,
         },
@@ -406,10 +410,12 @@ fn plain_requests(format: Format) -> Vec<Request> {
             mode: RebaseMode::default(),
         },
         Request::Commit {
+            keeps: false,
             file: file(),
             base: None,
         },
         Request::Bitmap {
+            merged_from: None,
             file: file(),
             actions: Vec::new(),
             name: String::new(),

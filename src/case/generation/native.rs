@@ -27,6 +27,7 @@ mod layers;
 mod mutation;
 mod options;
 mod readers;
+mod references;
 mod sessions;
 mod space;
 mod steps;
@@ -209,7 +210,14 @@ pub(super) static DEEP_IMAGO: NativeProfile = NativeProfile {
 
 /// [`DEEP`] with data of all textures, sessions, and calls that fail.
 pub(super) static RICH: NativeProfile = NativeProfile {
-    kinds: &with::<22, 2, 24>(KINDS, [ChainStepKind::Session, ChainStepKind::Fault]),
+    kinds: &with::<22, 3, 25>(
+        KINDS,
+        [
+            ChainStepKind::Session,
+            ChainStepKind::Fault,
+            ChainStepKind::ConvertInto,
+        ],
+    ),
     favoured_percent: 12,
     steps_max: 13,
     has_modes: true,

@@ -282,7 +282,7 @@ fn shrinking_keeps_the_steps_that_a_remaining_step_depends_on() {
 fn a_rebase_still_names_a_backing_image_when_others_are_removed() {
     let rebases = |chain: &Chain| {
         let onto = |step: &ChainStep| match step {
-            ChainStep::Rebase { onto } => *onto,
+            ChainStep::Rebase { onto, .. } => *onto,
             _ => None,
         };
         let names = |index: usize| {
@@ -299,7 +299,14 @@ fn a_rebase_still_names_a_backing_image_when_others_are_removed() {
     let shrunk = shrunk_chain(case, rebases);
     let shrunk = chain(&shrunk.case);
     assert_eq!(shrunk.layers.len(), 2, "{shrunk:?}");
-    assert_eq!(shrunk.steps, [ChainStep::Rebase { onto: Some(0) }]);
+    assert_eq!(
+        shrunk.steps,
+        [ChainStep::Rebase {
+            onto: Some(0),
+            is_unsafe: false,
+            compresses: false,
+        }]
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Persistent dirty bitmaps of the model: their settings, and what is dirty in them.
 
+use std::collections::BTreeMap;
+
 use super::{Model, View};
 use crate::image::bitmap_action::BitmapAction;
 
@@ -45,9 +47,10 @@ impl Bitmap {
 }
 
 impl Model {
-    /// Marks everything that is dirty in the bitmap `from` as dirty in `into`.
-    fn merge_bitmap(&mut self, from: &str, into: &str) {
-        let Some(added) = self.bitmaps.get(from).map(|bitmap| bitmap.dirty.clone()) else {
+    /// Marks everything that is dirty in the bitmap `from`, of another image if `others` has its bitmaps, as dirty in `into`.
+    fn merge_bitmap(&mut self, from: &str, others: Option<&BTreeMap<String, Bitmap>>, into: &str) {
+        let from = others.unwrap_or(&self.bitmaps).get(from);
+        let Some(added) = from.map(|bitmap| bitmap.dirty.clone()) else {
             return;
         };
         let Some(target) = self.bitmaps.get_mut(into) else {
@@ -63,7 +66,14 @@ impl Model {
 
     /// Applies these actions to the bitmap `name`, in an image with clusters of `cluster_size` bytes. `Remove`, `Add` and `Merge` exclude any other
     /// action, except that `Add` with `Disable` creates a bitmap that does not record.
-    pub fn bitmap_changed(&mut self, actions: &[BitmapAction], name: &str, cluster_size: u64) {
+    /// A bitmap is merged from those of another image, if `others` has them.
+    pub fn bitmap_changed(
+        &mut self,
+        actions: &[BitmapAction],
+        name: &str,
+        others: Option<BTreeMap<String, Bitmap>>,
+        cluster_size: u64,
+    ) {
         let has = |wanted: &BitmapAction| actions.contains(wanted);
         let default_granularity = cluster_size.clamp(GRANULARITY_MIN, GRANULARITY_MAX);
         let size = self.top.size;
@@ -82,7 +92,7 @@ impl Model {
             let bitmap = Bitmap::new(granularity, !has(&BitmapAction::Disable), size);
             bitmaps.insert(name.to_owned(), bitmap);
         } else if let Some(source) = merged {
-            self.merge_bitmap(source, name);
+            self.merge_bitmap(source, others.as_ref(), name);
         } else if let Some(bitmap) = bitmaps.get_mut(name) {
             let enables = has(&BitmapAction::Enable);
             bitmap.enabled = (bitmap.enabled || enables) && !has(&BitmapAction::Disable);

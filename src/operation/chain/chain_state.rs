@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::parameters::placed;
-use super::step::{ChainStep, Conversion, Layer};
+use super::step::{ChainStep, Layer};
 use crate::image::content::{Fill, Write};
-use crate::image::format::{Format, SECTOR_BYTES};
+use crate::image::format::Format;
 use crate::image::model::{Model, View};
 use crate::image::options::{CreateOptions, Subformat};
 use crate::oracle::observations::ExitExpectation;
@@ -16,6 +16,7 @@ use crate::oracle::observations::Inventory;
 use crate::tool::request::{ImageFile, SnapshotAction, dd_range};
 
 mod backing;
+mod copies;
 mod outside;
 mod requests;
 
@@ -27,8 +28,8 @@ pub struct ChainState {
     files: Vec<ImageFile>,
     /// What a guest must see in the current image and its backing images.
     pub model: Model,
-    /// The image from which the current one was converted, and what a guest saw in it.
-    previous: Option<(ImageFile, View)>,
+    /// The chain of the image from which the current one was converted, as it was then.
+    previous: Option<Box<Self>>,
     conversions: usize,
     /// The names of images that changed while they were backing files.
     changed_below: BTreeSet<String>,
@@ -38,6 +39,9 @@ pub struct ChainState {
     doubtful: BTreeMap<String, u64>,
     /// The names of images that may lack their bitmaps, because version 2 has none.
     unsure_bitmaps: BTreeSet<String>,
+    /// The names of images between one that was committed and one that it was committed into: what they show depends on
+    /// which clusters they have.
+    unsettled: BTreeSet<String>,
     /// The names of images that had version 2, and whose lazy refcounts were not asked for since.
     downgraded: BTreeSet<String>,
     /// The images that come from outside, by name.
@@ -70,6 +74,7 @@ impl ChainState {
             unaligned: BTreeSet::new(),
             doubtful: BTreeMap::new(),
             unsure_bitmaps: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             downgraded: BTreeSet::new(),
             origins: BTreeMap::new(),
         }
@@ -139,9 +144,29 @@ impl ChainState {
     /// Returns the image with which a step compares the current one, and what a guest sees in it.
     pub fn counterpart(&self, with: Option<usize>) -> Option<(&ImageFile, &View)> {
         match with {
+            Some(index) if self.is_unsettled(index) => None,
             Some(index) => Some((self.below().get(index)?, &self.model.below.get(index)?.view)),
-            None => self.previous.as_ref().map(|(file, view)| (file, view)),
+            None => {
+                let previous = self.previous.as_deref()?;
+                Some((previous.top(), &previous.model.top))
+            }
         }
+    }
+
+    /// Whether what the backing image `index` shows is not settled.
+    pub(super) fn is_unsettled(&self, index: usize) -> bool {
+        let file = self.below().get(index);
+        file.is_some_and(|file| self.unsettled.contains(&file.path))
+    }
+
+    /// Returns the chain of the image from which the current one was converted.
+    pub(super) fn previous(&self) -> Option<&Self> {
+        self.previous.as_deref()
+    }
+
+    /// Returns the index of the image that a commit changes.
+    pub(super) fn committed_into(&self, base: Option<usize>) -> Option<usize> {
+        base.or(self.below().len().checked_sub(1))
     }
 
     /// Whether a guest could write to the current image. The grains of a streamOptimized vmdk are compressed and
@@ -158,6 +183,11 @@ impl ChainState {
     /// Returns the smallest size in bytes that the image may have, if its size may differ from the model's.
     pub(super) fn least_size(&self) -> Option<u64> {
         self.doubtful.get(&self.top().path).copied()
+    }
+
+    /// Whether this image's size may differ from that of its model.
+    pub(super) fn doubtful_size_of(&self, file: &ImageFile) -> bool {
+        self.doubtful.contains_key(&file.path)
     }
 
     /// Whether the image's bitmaps may be missing.
@@ -181,8 +211,8 @@ impl ChainState {
                 let before = least.unwrap_or(self.model.top.size);
                 Some((self.top().path.clone(), before.min(*size)))
             }
-            ChainStep::Commit if self.expected_exit(step) == ExitExpectation::GoOn => {
-                self.doubted_below()
+            ChainStep::Commit { base, .. } if self.expected_exit(step) == ExitExpectation::GoOn => {
+                self.doubted_below(*base)
             }
             ChainStep::Dd {
                 format,
@@ -202,8 +232,9 @@ impl ChainState {
     }
 
     /// Returns the smallest size of the backing image after a commit that would grow it but may have been refused.
-    fn doubted_below(&self) -> Option<(String, u64)> {
-        let (file, lower) = (self.below().last()?, self.model.below.last()?);
+    fn doubted_below(&self, base: Option<usize>) -> Option<(String, u64)> {
+        let index = self.committed_into(base)?;
+        let (file, lower) = (self.below().get(index)?, self.model.below.get(index)?);
         let before = self.doubtful.get(&file.path).copied();
         let before = before.unwrap_or(lower.view.size);
         (before < self.model.top.size).then(|| (file.path.clone(), before))
@@ -233,14 +264,22 @@ impl ChainState {
                 SnapshotAction::Delete => self.model.delete_snapshot(name),
                 SnapshotAction::Apply => self.model.apply_snapshot(name),
             },
-            ChainStep::Rebase { onto } => self.rebased(*onto),
-            ChainStep::Commit => self.committed(),
+            ChainStep::Rebase { onto, .. } => self.rebased(*onto),
+            ChainStep::Commit { base, .. } => self.committed(*base),
             ChainStep::Amend { options } => self.amended(options),
-            ChainStep::Bitmap { actions, name } => {
+            ChainStep::Bitmap {
+                actions,
+                name,
+                from,
+            } => {
                 let cluster_size = self.top().cluster_size();
-                self.model.bitmap_changed(actions, name, cluster_size);
+                let other = from.and_then(|index| self.model.below.get(index));
+                let other = other.map(|lower| lower.bitmaps.clone());
+                self.model
+                    .bitmap_changed(actions, name, other, cluster_size);
             }
             ChainStep::Convert(to) => self.all_copied(to),
+            ChainStep::ConvertInto { .. } => self.copied_back(),
             ChainStep::ConvertSnapshot { name, to, .. } => {
                 let target = self.target(to.format, &to.options);
                 let size = self.copied(target, self.model.top.size);
@@ -268,46 +307,6 @@ impl ChainState {
         }
     }
 
-    /// Makes the copy of a window, which dd made, the current image.
-    fn window_copied(&mut self, step: &ChainStep) {
-        let ChainStep::Dd {
-            format,
-            block_size,
-            count,
-            skip,
-        } = step
-        else {
-            return;
-        };
-        let (start, length) = dd_range(self.model.top.size, *block_size, *count, *skip);
-        let target = self.target(*format, &CreateOptions::new());
-        let size = self.copied(target, length.next_multiple_of(SECTOR_BYTES));
-        self.model.copy_window(start, length, size);
-    }
-
-    /// Makes the copy of the whole image the current one.
-    fn all_copied(&mut self, to: &Conversion) {
-        let target = self.converted(to);
-        let below = match target.backing {
-            Some(_) => self.below().to_vec(),
-            None => Vec::new(),
-        };
-        let is_overlay = !below.is_empty();
-        let size = self.copied(target, self.model.top.size);
-        self.files.splice(..0, below);
-        self.model
-            .convert_keeping(size, is_overlay, to.mode.bitmaps);
-    }
-
-    /// Makes the copy, created for `size` bytes, the current image. Returns its size.
-    fn copied(&mut self, target: ImageFile, size: u64) -> u64 {
-        let size = created_size(&target, size);
-        self.previous = Some((self.top().clone(), self.model.top.clone()));
-        self.files = vec![target];
-        self.conversions += 1;
-        size
-    }
-
     fn resized(&mut self, size: u64) {
         let top = self.top();
         let cut = size < self.model.top.size && top.format == Format::Qcow2;
@@ -318,10 +317,26 @@ impl ChainState {
         self.model.resize(size);
     }
 
-    fn committed(&mut self) {
-        self.model.commit();
-        let name = self.below().last().map(|file| file.path.clone());
-        self.changed_below.extend(name);
+    fn committed(&mut self, base: Option<usize>) {
+        let Some(index) = self.committed_into(base) else {
+            return;
+        };
+        self.model.commit(index);
+        let mut names = self
+            .below()
+            .iter()
+            .skip(index)
+            .map(|file| file.path.clone());
+        let into = names.next();
+        let between: Vec<String> = names.collect();
+        if let Some(into) = into {
+            self.unsettled.remove(&into);
+            // An image that lies on the changed one too shows something else now.
+            let lies_on = |other: &Self| other.files.iter().any(|file| file.path == into);
+            self.previous = self.previous.take().filter(|other| !lies_on(other));
+            self.changed_below.insert(into);
+        }
+        self.unsettled.extend(between);
     }
 
     /// Applies the writes of a bench, if it writes.

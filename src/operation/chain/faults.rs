@@ -39,7 +39,7 @@ impl ChainState {
                 | ChainStep::Discard { .. }
                 | ChainStep::Resize { .. }
                 | ChainStep::Rebase { .. }
-                | ChainStep::Commit
+                | ChainStep::Commit { .. }
                 | ChainStep::Session { .. }
         );
         // The other formats order nothing that they write, and a lazy image says that its refcounts are not to be trusted.

@@ -351,8 +351,11 @@ pub fn may_touch(task: &Task, name: &str) -> bool {
     match task {
         task if task.is_reading() => false,
         Task::Harness(HarnessAction::Place { names, .. }) => names.iter().any(|own| own == name),
-        Task::Tool(Request::Commit { file, .. }) => {
-            file.owns(name) || file.backing.as_ref().is_some_and(|below| below.owns(name))
+        Task::Tool(Request::Commit { file, base, .. }) => {
+            let is_base = |below: &&ImageFile| base.as_ref().is_none_or(|base| below.path == *base);
+            let mut below =
+                std::iter::successors(file.backing.as_deref(), |it| it.backing.as_deref());
+            file.owns(name) || below.find(is_base).is_some_and(|below| below.owns(name))
         }
         _ => task.file().owns(name),
     }

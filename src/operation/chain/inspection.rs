@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::chain_state::ChainState;
 use super::faults;
+use super::kept;
 use super::session;
 use super::step::ChainStep;
 use super::witnesses::witnesses;
@@ -36,8 +37,10 @@ pub(super) fn judge(
 ) -> Option<Finding> {
     let (chain_state, step) = chain_state.resolved(step);
     let chain_state = &*chain_state;
+    let emptied = kept::emptied(step, chain_state, ours, theirs);
     let (ours, theirs) = (&ours.answer, &theirs.answer);
     match step {
+        ChainStep::Commit { .. } => emptied,
         ChainStep::Check => checks(chain_state, ours, theirs),
         ChainStep::Compare { with } => comparisons(chain_state, *with, ours, theirs),
         ChainStep::Fault { .. } => faults::judge(chain_state, ours, theirs),
@@ -49,7 +52,15 @@ pub(super) fn judge(
         ),
         ChainStep::Map { window } => maps(chain_state, *window, ours, theirs),
         ChainStep::Info => descriptions(chain_state, ours, theirs),
-        ChainStep::Measure { .. } => measures(ours, theirs),
+        ChainStep::Measure {
+            target,
+            options,
+            snapshot,
+        } => {
+            let expected = chain_state.fully_allocated(*target, options);
+            measures(expected, ours, theirs)
+                .or_else(|| spaces(chain_state, snapshot.as_deref(), ours, theirs))
+        }
         ChainStep::SnapshotList => lists(chain_state, ours, theirs),
         ChainStep::Session { requests } => session::judge(requests, chain_state, ours, theirs),
         _ => None,
@@ -232,6 +243,8 @@ pub(super) fn map_lie(report: &Report, view: &View, window: Window) -> Option<St
             return Some(format!("{start} to {reached} is called zero"));
         }
     }
+    // A window may begin behind the end of an image that did not grow.
+    let end = end.max(start);
     (reached != end).then(|| format!("it ends at {reached}, not at {end}"))
 }
 
@@ -256,13 +269,39 @@ fn value(report: &Report, key: &str) -> String {
 
 /// Compares the size of a fully allocated copy, which depends only on the virtual size. The required size depends on
 /// how a tool allocates.
-fn measures(ours: &Answer, theirs: &Answer) -> Option<Finding> {
+/// Compares the space that is required with the data that must fit into it. How much more it is depends on what is
+/// allocated, which is the tools' choice.
+fn spaces(
+    chain_state: &ChainState,
+    snapshot: Option<&str>,
+    ours: &Answer,
+    theirs: &Answer,
+) -> Option<Finding> {
+    let least = chain_state.measured_bytes(snapshot);
+    let enough = || format!("at least {least} bytes");
+    let told = |answer: &Answer| {
+        let required = value(&answer.report, "required");
+        match required.parse::<u64>() {
+            Ok(bytes) if bytes < least => required,
+            _ => enough(),
+        }
+    };
+    witnesses(
+        MEASURE,
+        Subject::IntermediateRequired {},
+        [told(ours), told(theirs), enough()],
+    )
+}
+
+/// Compares the space of a fully allocated copy; without an expected one, those of the two sides.
+fn measures(expected: Option<u64>, ours: &Answer, theirs: &Answer) -> Option<Finding> {
     let reported = |answer: &Answer| value(&answer.report, "fully-allocated");
-    let difference = Difference::new(
-        Subject::IntermediateMeasure {},
-        reported(ours),
-        reported(theirs),
-    );
+    let (ours, theirs) = (reported(ours), reported(theirs));
+    if let Some(bytes) = expected {
+        let values = [ours, theirs, bytes.to_string()];
+        return witnesses(MEASURE, Subject::IntermediateMeasure {}, values);
+    }
+    let difference = Difference::new(Subject::IntermediateMeasure {}, ours, theirs);
     (difference.candidate != difference.reference)
         .then(|| Finding::of_difference(MEASURE, difference))
 }

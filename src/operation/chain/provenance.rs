@@ -145,8 +145,9 @@ impl Ancestry {
             ChainStep::Snapshot { .. } => past.bytes_max += size,
             // A rebase copies data of the old backing images into the overlay.
             ChainStep::Rebase { .. } => past.inherit(&inherited),
-            ChainStep::Commit => {
-                if let Some(below) = chain_state.below().last() {
+            ChainStep::Commit { base, .. } => {
+                let index = chain_state.committed_into(*base);
+                if let Some(below) = index.and_then(|index| chain_state.below().get(index)) {
                     let into = self.past(below);
                     into.inherit(&inherited);
                     into.done.insert("committed_into");

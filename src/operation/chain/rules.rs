@@ -20,6 +20,7 @@ pub use cost::{REBUILT_CLUSTER_MAX, WALKED_BYTES_MAX};
 mod cost;
 mod exit;
 mod layers;
+mod references;
 
 /// The maximum number of entries of an L1 table in qemu-img: 32 MiB (QEMU, block/qcow2.h, QCOW_MAX_L1_SIZE).
 const L1_ENTRIES_MAX: u64 = 4 << 20;
@@ -125,15 +126,9 @@ impl ChainState {
                 preallocation,
             } => self.sense_of_resize(*size, *preallocation),
             ChainStep::Snapshot { action, name } => self.sense_of_snapshot(*action, name),
-            ChainStep::Rebase { onto } => self.sense_of_rebase(*onto),
-            ChainStep::Commit => self.sense_of_commit(),
             ChainStep::Amend { options } => {
                 only_qcow2()?;
                 only_if(!options.is_empty(), MayBeRefused("nothing is amended"))
-            }
-            ChainStep::Bitmap { actions, name } => {
-                only_qcow2()?;
-                self.sense_of_bitmap(actions, name)
             }
             ChainStep::Convert(to) => {
                 self.sense_of_mode(to)?;
@@ -168,10 +163,12 @@ impl ChainState {
             ChainStep::Session { requests } => self.sense_of_session(requests),
             ChainStep::Fault { step, fault } => self.sense_of_fault(step, *fault),
             ChainStep::SnapshotList => only_qcow2(),
-            ChainStep::Read
-            | ChainStep::Map { .. }
-            | ChainStep::Info
-            | ChainStep::Measure { .. } => Ok(()),
+            ChainStep::Read | ChainStep::Map { .. } | ChainStep::Info => Ok(()),
+            ChainStep::Rebase { .. }
+            | ChainStep::Commit { .. }
+            | ChainStep::Bitmap { .. }
+            | ChainStep::ConvertInto { .. }
+            | ChainStep::Measure { .. } => self.sense_of_reference(step),
         }
     }
 
@@ -209,7 +206,12 @@ impl ChainState {
         only_if(is_whole, Unsettled(parts))
     }
 
-    fn sense_of_bitmap(&self, actions: &[BitmapAction], name: &String) -> Sensible {
+    fn sense_of_bitmap(
+        &self,
+        actions: &[BitmapAction],
+        name: &String,
+        from: Option<usize>,
+    ) -> Sensible {
         let is_there = |name: &String| self.model.bitmaps.contains_key(name);
         let is_addition = |action: &BitmapAction| matches!(action, BitmapAction::Add { .. });
         let adds = actions.iter().any(is_addition);
@@ -220,7 +222,19 @@ impl ChainState {
             _ => None,
         });
         let other = "the bitmap to be merged is not there";
-        only_if(merged.is_none_or(is_there), MayBeRefused(other))
+        let Some(index) = from else {
+            return only_if(merged.is_none_or(is_there), MayBeRefused(other));
+        };
+        let lower = self.lower(index).filter(|lower| {
+            let is_equal = lower.model.top.size == self.model.top.size;
+            is_equal && !lower.is_of_doubtful_size() && !lower.has_unsure_bitmaps()
+        });
+        let has_it = lower.is_some_and(|lower| {
+            let is_plain = lower.top().format == Format::Qcow2 && !lower.top().is_locked();
+            is_plain && merged.is_some_and(|name| lower.model.bitmaps.contains_key(name))
+        });
+        // The other image is named by a word on the command line, which has no place for a secret.
+        only_if(has_it && !self.top().is_locked(), MayBeRefused(other))
     }
 
     fn sense_of_writing(&self) -> Sensible {
@@ -316,46 +330,6 @@ impl ChainState {
         let is_settled = seen.is_some_and(|view| view.size == self.model.top.size);
         let settled = "what `convert -l` sees in the snapshot is not settled";
         only_if(is_settled, Unsettled(settled))
-    }
-
-    fn sense_of_rebase(&self, onto: Option<usize>) -> Sensible {
-        let top = self.top();
-        let only = "only a qcow2 is put onto another image";
-        only_if(top.format == Format::Qcow2, MayBeRefused(only))?;
-        let none = "there is no image below the current one";
-        only_if(!self.below().is_empty(), MayBeRefused(none))?;
-        let is_there = onto.is_none_or(|index| index < self.below().len());
-        let missing = "there is no such image below the current one";
-        only_if(is_there, Unsettled(missing))?;
-        // The overlay is then opened by options instead of a name, and qemu-img does not resolve a relative backing
-        // file name against them.
-        let locked = "an encrypted image cannot be put onto another one by its name";
-        let is_named = onto.is_none() || !top.is_locked();
-        only_if(is_named, MayBeRefused(locked))?;
-        let walked = top.format == Format::Qcow2 && self.model.top.size <= WALKED_BYTES_MAX;
-        only_if(walked, Costly("a rebase goes through the whole image"))
-    }
-
-    fn sense_of_commit(&self) -> Sensible {
-        let (Some(below), Some(lower)) = (self.below().last(), self.model.below.last()) else {
-            return Err(MayBeRefused("there is no image below the current one"));
-        };
-        let can = matches!(self.top().format, Format::Qcow2 | Format::Qcow);
-        only_if(can, MayBeRefused("such an image is not committed"))?;
-        let is_parallels = |file: &ImageFile| file.format == Format::Parallels;
-        let opens =
-            "qemu-img opens the whole chain again to write, and its driver of parallels cannot";
-        only_if(!self.below().iter().any(is_parallels), MayBeRefused(opens))?;
-        let must_grow = lower.view.size < self.model.top.size;
-        let can_grow = matches!(below.format, Format::Qcow2 | Format::Raw);
-        let grows = "the image below would have to grow, and cannot";
-        only_if(can_grow || !must_grow, MayBeRefused(grows))?;
-        let is_plain = lower.snapshots.is_empty() && lower.bitmaps.is_empty();
-        let is_simple = !must_grow || (is_plain && !self.has_unaligned_tail_below());
-        let simply = "what the image below shows where it grows is not settled";
-        only_if(is_simple, Unsettled(simply))?;
-        let walked = self.model.top.size <= WALKED_BYTES_MAX;
-        only_if(walked, Costly("a commit goes through the whole image"))
     }
 
     fn sense_of_mode(&self, to: &Conversion) -> Sensible {

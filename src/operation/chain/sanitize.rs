@@ -158,10 +158,8 @@ fn adjusted(step: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
                 preallocation,
             })
         }
-        ChainStep::Rebase { onto } => {
-            let last = chain_state.below().len().checked_sub(1)?;
-            let onto = onto.map(|index| index.min(last));
-            Some(ChainStep::Rebase { onto })
+        ChainStep::Rebase { .. } | ChainStep::Commit { .. } => {
+            onto_what_is_there(step, chain_state)
         }
         ChainStep::Bench { .. } => benched(step, size),
         ChainStep::Session { requests } => in_session(requests, chain_state),
@@ -174,6 +172,17 @@ fn adjusted(step: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
         }
         _ => Some(step.clone()),
     }
+}
+
+/// Returns a rebase or a commit that names an image below the current one; `None` if there is none.
+fn onto_what_is_there(step: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
+    let last = chain_state.below().len().checked_sub(1)?;
+    let mut step = step.clone();
+    if let ChainStep::Rebase { onto: named, .. } | ChainStep::Commit { base: named, .. } = &mut step
+    {
+        *named = named.map(|index| index.min(last));
+    }
+    Some(step)
 }
 
 /// Returns a session with the requests that are meaningful; `None` if there are none.
@@ -266,8 +275,15 @@ mod tests {
         let rest = vec![
             snapshot(SnapshotAction::Apply),
             snapshot(SnapshotAction::Delete),
-            ChainStep::Commit,
-            ChainStep::Rebase { onto: None },
+            ChainStep::Commit {
+                base: None,
+                keeps: false,
+            },
+            ChainStep::Rebase {
+                onto: None,
+                is_unsafe: false,
+                compresses: false,
+            },
             ChainStep::Read,
         ];
         assert_eq!(chain(rest).sanitized().steps, [ChainStep::Read]);

@@ -16,6 +16,7 @@ use steps::simpler_steps;
 
 mod copies_and_benches;
 mod ranges;
+mod references;
 mod sessions;
 mod steps;
 
@@ -196,10 +197,12 @@ fn step_without_options(step: &ChainStep) -> ChainStep {
 /// Adjusts the indices of layers in the step after layer `gone` was removed.
 fn renumber(step: &mut ChainStep, gone: usize) {
     match step {
-        ChainStep::Rebase { onto } => {
-            *onto = match *onto {
+        ChainStep::Rebase { onto: named, .. }
+        | ChainStep::Commit { base: named, .. }
+        | ChainStep::Bitmap { from: named, .. } => {
+            *named = match *named {
                 Some(index) if index >= gone => index.checked_sub(1),
-                onto => onto,
+                named => named,
             };
         }
         ChainStep::Below { layer, step } => {
@@ -219,10 +222,21 @@ fn options_of(step: &ChainStep) -> usize {
         ChainStep::Map { window } => window.ends(),
         ChainStep::Resize { preallocation, .. } => usize::from(preallocation.is_some()),
         ChainStep::Amend { options } => options.len().saturating_sub(1),
-        ChainStep::Bitmap { actions, .. } => {
+        ChainStep::Bitmap { actions, from, .. } => {
             let details = actions.iter().map(BitmapAction::details);
-            (actions.len() + details.sum::<usize>()).saturating_sub(1)
+            let details = (actions.len() + details.sum::<usize>()).saturating_sub(1);
+            details + usize::from(from.is_some())
         }
+        ChainStep::Rebase {
+            is_unsafe,
+            compresses,
+            ..
+        } => usize::from(*is_unsafe) + usize::from(*compresses),
+        ChainStep::Commit { base, keeps } => usize::from(base.is_some()) + usize::from(*keeps),
+        ChainStep::Measure {
+            options, snapshot, ..
+        } => options.len() + usize::from(snapshot.is_some()),
+        ChainStep::ConvertInto { mode } => mode.details(),
         ChainStep::Convert(to) | ChainStep::ConvertSnapshot { to, .. } => {
             to.options.beyond_defaults()
                 + usize::from(to.compress)

@@ -139,13 +139,30 @@ pub enum ChainStep {
         /// The snapshot's name.
         name: String,
     },
-    /// Changes the overlay's backing file, in safe mode, to another image of its chain.
+    /// Changes the overlay's backing file to another image of its chain.
     Rebase {
         /// The index of that image, from the bottom; `None` for no backing file.
         onto: Option<usize>,
+        /// Whether only the name changes, without copying data (`-u`).
+        #[serde(default, rename = "unsafe", skip_serializing_if = "std::ops::Not::not")]
+        is_unsafe: bool,
+        /// Whether data that is copied is compressed (`-c`).
+        #[serde(
+            default,
+            rename = "compress",
+            skip_serializing_if = "std::ops::Not::not"
+        )]
+        compresses: bool,
     },
-    /// Merges the overlay into its backing file.
-    Commit,
+    /// Merges the overlay into an image below it.
+    Commit {
+        /// The index of that image, from the bottom, if it is named (`-b`); `None` for the overlay's backing file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<usize>,
+        /// Whether the overlay keeps its data (`-d`).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
+    },
     /// Changes creation options in place.
     Amend {
         /// The options, each with its own `-o`.
@@ -158,6 +175,10 @@ pub enum ChainStep {
         actions: Vec<BitmapAction>,
         /// The bitmap's name.
         name: String,
+        /// The index of the image that has the bitmap to be merged, from the bottom (`-b`); `None` for the image
+        /// itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<usize>,
     },
     /// Copies the image into a new one, which becomes the current image.
     Convert(Conversion),
@@ -170,6 +191,13 @@ pub enum ChainStep {
         /// The new image.
         #[serde(flatten)]
         to: Conversion,
+    },
+    /// Copies the image into the one that it was converted from, which keeps what lies behind the end of the copy, and
+    /// becomes the current image again.
+    ConvertInto {
+        /// How it is copied.
+        #[serde(flatten)]
+        mode: CopyMode,
     },
     /// Performs a step on a backing image that does not change its guest-visible contents.
     Below {
@@ -195,6 +223,12 @@ pub enum ChainStep {
     Measure {
         /// The format of the conversion.
         target: Format,
+        /// Its `-o` options.
+        #[serde(default, skip_serializing_if = "CreateOptions::is_empty")]
+        options: CreateOptions,
+        /// The name of the snapshot to be converted (`-l`); `None` for the current contents.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<String>,
     },
     /// Compares the image with another one.
     Compare {
@@ -270,11 +304,12 @@ impl ChainStep {
             Self::Resize { .. } => ChainStepKind::Resize,
             Self::Snapshot { .. } => ChainStepKind::Snapshot,
             Self::Rebase { .. } => ChainStepKind::Rebase,
-            Self::Commit => ChainStepKind::Commit,
+            Self::Commit { .. } => ChainStepKind::Commit,
             Self::Amend { .. } => ChainStepKind::Amend,
             Self::Bitmap { .. } => ChainStepKind::Bitmap,
             Self::Convert { .. } => ChainStepKind::Convert,
             Self::ConvertSnapshot { .. } => ChainStepKind::ConvertSnapshot,
+            Self::ConvertInto { .. } => ChainStepKind::ConvertInto,
             Self::Below { .. } => ChainStepKind::Below,
             Self::Read => ChainStepKind::Read,
             Self::Map { .. } => ChainStepKind::Map,
@@ -308,7 +343,7 @@ impl ChainStep {
     /// Returns the `-o` options of the step.
     pub fn options(&self) -> &[CreateOption] {
         match self {
-            Self::Amend { options } => options.as_slice(),
+            Self::Amend { options } | Self::Measure { options, .. } => options.as_slice(),
             Self::Convert(to) | Self::ConvertSnapshot { to, .. } => to.options.as_slice(),
             Self::Below { step, .. } | Self::Refused { step } | Self::Fault { step, .. } => {
                 step.options()
@@ -359,7 +394,10 @@ impl ChainStep {
     pub fn is_copy(&self) -> bool {
         matches!(
             self,
-            Self::Convert { .. } | Self::ConvertSnapshot { .. } | Self::Dd { .. }
+            Self::Convert { .. }
+                | Self::ConvertSnapshot { .. }
+                | Self::ConvertInto { .. }
+                | Self::Dd { .. }
         )
     }
 }

@@ -108,11 +108,6 @@ impl ChainStep {
                 validity::not_empty("options", options.as_slice())?;
                 options.validity("options")
             }
-            Self::Bitmap { actions, name } => {
-                validity::name("name", name)?;
-                let mut parts = actions.iter().map(BitmapAction::validity);
-                validity::at("flags", parts.find(Result::is_err).unwrap_or(Ok(())))
-            }
             Self::Convert(to) => to.options.validity("options"),
             Self::ConvertSnapshot { name, to, .. } => {
                 validity::name("name", name)?;
@@ -133,7 +128,10 @@ impl ChainStep {
                 }
                 step => validity::at("act", step.validity()),
             },
-            Self::Rebase { onto } => place("onto", *onto),
+            Self::Rebase { .. }
+            | Self::Commit { .. }
+            | Self::Measure { .. }
+            | Self::Bitmap { .. } => self.validity_of_references(),
             Self::Compare { with } => place("with", *with),
             Self::Dd { block_size, .. } => {
                 validity::number("block_size", *block_size, 1..=validity::BYTES_MAX)
@@ -151,14 +149,39 @@ impl ChainStep {
             }
             Self::Fault { step, fault } => faulty(step, *fault),
             Self::Session { requests } => session(requests),
-            Self::Commit
+            Self::ConvertInto { .. }
             | Self::Read
             | Self::Map { .. }
             | Self::Info
             | Self::Check
-            | Self::Measure { .. }
             | Self::Repair { .. }
             | Self::SnapshotList => Ok(()),
+        }
+    }
+
+    /// Validates the images and snapshots that the step names.
+    fn validity_of_references(&self) -> Validity {
+        match self {
+            Self::Bitmap {
+                actions,
+                name,
+                from,
+            } => {
+                validity::name("name", name)?;
+                place("from", *from)?;
+                let mut parts = actions.iter().map(BitmapAction::validity);
+                validity::at("flags", parts.find(Result::is_err).unwrap_or(Ok(())))
+            }
+            Self::Rebase { onto, .. } => place("onto", *onto),
+            Self::Commit { base, .. } => place("base", *base),
+            Self::Measure {
+                options, snapshot, ..
+            } => {
+                options.validity("options")?;
+                let name = snapshot.as_deref();
+                name.map_or(Ok(()), |name| validity::name("snapshot", name))
+            }
+            _ => Ok(()),
         }
     }
 }

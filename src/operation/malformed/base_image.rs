@@ -164,6 +164,7 @@ impl BaseImage {
         }
         // Before the writes, so that the bitmaps record them.
         requests.extend((0..self.bitmaps).map(|index| Request::Bitmap {
+            merged_from: None,
             file: file.clone(),
             actions: vec![BitmapAction::Add { granularity: None }],
             name: format!("bitmap{index}"),

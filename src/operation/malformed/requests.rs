@@ -99,6 +99,8 @@ impl ReadRequest {
             },
             Self::Contents => Request::Contents { file },
             Self::Measure => Request::Measure {
+                options: Default::default(),
+                snapshot: None,
                 source: file,
                 target: Format::Qcow2,
             },
@@ -196,11 +198,16 @@ impl Change {
                 file,
                 new_backing: None,
                 mode: RebaseMode {
+                    compresses: false,
                     is_unsafe: true,
                     backing_format: None,
                 },
             },
-            Self::Commit => Request::Commit { file, base: None },
+            Self::Commit => Request::Commit {
+                file,
+                base: None,
+                keeps: false,
+            },
             Self::Bench => Request::Bench {
                 file,
                 plan: BenchPlan {

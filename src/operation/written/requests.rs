@@ -82,6 +82,8 @@ impl Look {
             },
             Self::Contents => Request::Contents { file },
             Self::Measure => Request::Measure {
+                options: Default::default(),
+                snapshot: None,
                 source: file,
                 target: Format::Qcow2,
             },

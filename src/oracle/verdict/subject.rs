@@ -310,6 +310,8 @@ subjects! {
     IntermediateCheck {} = "check_midway", "check, midway";
     /// The measurement of a step.
     IntermediateMeasure {} = "measure_midway", "fully-allocated, midway";
+    /// Whether the space that a step measures holds the data.
+    IntermediateRequired {} = "required_midway", "required, midway";
 
     /// The wrong statement of the reference's map of a final image.
     FinalMap {

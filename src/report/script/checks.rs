@@ -44,7 +44,8 @@ pub(super) fn check(input: &ScriptInput<'_>) -> Option<Check> {
         | Subject::Compare { .. }
         | Subject::IntermediateSnapshotsListed { .. }
         | Subject::IntermediateCheck {}
-        | Subject::IntermediateMeasure {} => intermediate::of_steps(input),
+        | Subject::IntermediateMeasure {}
+        | Subject::IntermediateRequired {} => intermediate::of_steps(input),
         Subject::Contents { .. }
         | Subject::ContentsOnBothSides { .. }
         | Subject::Reading { .. }

@@ -46,6 +46,10 @@ FAULTY("write", ssize_t, pwrite, (int file, const void *bytes, size_t length, of
 FAULTY("write", ssize_t, pwrite64, (int file, const void *bytes, size_t length, off64_t at), real(file, bytes, (length + 1) / 2, at), file, bytes, length, at)
 FAULTY("write", ssize_t, pwritev, (int file, const struct iovec *all, int n, off_t at), -1, file, all, n, at)
 FAULTY("write", ssize_t, pwritev64, (int file, const struct iovec *all, int n, off64_t at), -1, file, all, n, at)
+FAULTY("read", ssize_t, pread, (int file, void *bytes, size_t length, off_t at), real(file, bytes, (length + 1) / 2, at), file, bytes, length, at)
+FAULTY("read", ssize_t, pread64, (int file, void *bytes, size_t length, off64_t at), real(file, bytes, (length + 1) / 2, at), file, bytes, length, at)
+FAULTY("read", ssize_t, preadv, (int file, const struct iovec *all, int n, off_t at), -1, file, all, n, at)
+FAULTY("read", ssize_t, preadv64, (int file, const struct iovec *all, int n, off64_t at), -1, file, all, n, at)
 FAULTY("flush", int, fsync, (int file), -1, file)
 FAULTY("flush", int, fdatasync, (int file), -1, file)
 FAULTY("flush", int, syncfs, (int file), -1, file)
@@ -162,11 +166,12 @@ fn in_words(Fault { call, number, how }: Fault) -> String {
         FaultyCall::Flush => "fsync, fdatasync or syncfs",
         FaultyCall::Allocate => "fallocate",
         FaultyCall::Truncate => "ftruncate",
+        FaultyCall::Read => "pread or preadv",
     };
     let how = match how {
         FaultKind::Eio => "fails with EIO",
         FaultKind::Enospc => "fails with ENOSPC",
-        FaultKind::Short => "writes half of its data",
+        FaultKind::Short => "moves half of its data",
         FaultKind::Kill => "never comes: the tool is killed before it",
     };
     format!(

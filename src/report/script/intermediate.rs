@@ -50,9 +50,7 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
                 let test = format!("[ \"$(sed -n {line}p \"$1/exits\")\" = {same} ]");
                 (String::new(), test)
             }
-            ChainStep::SnapshotList
-                if matches!(subject, Subject::IntermediateSnapshotsListed { .. }) =>
-            {
+            ChainStep::SnapshotList if is_list(subject) => {
                 (String::new(), listed(index, &chain_state))
             }
             ChainStep::Info if matches!(subject, Subject::IntermediateVirtualSize { .. }) => {
@@ -76,8 +74,14 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
             ChainStep::Check if matches!(subject, Subject::IntermediateCheck {}) => {
                 (CLEAN.to_owned(), format!("clean \"$1\" {index}"))
             }
+            ChainStep::Measure { snapshot, .. }
+                if matches!(subject, Subject::IntermediateRequired {}) =>
+            {
+                let least = chain_state.measured_bytes(snapshot.as_deref());
+                (String::new(), measures_enough(index, least))
+            }
             ChainStep::Measure { .. } if matches!(subject, Subject::IntermediateMeasure {}) => {
-                text.push_str(&measured(index));
+                text.push_str(&measures_differently(index));
                 continue;
             }
             _ => continue,
@@ -93,13 +97,6 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
         text,
         reads_by_candidate: false,
     })
-}
-
-/// Compares the sizes that both sides foretell.
-fn measured(step: usize) -> String {
-    let [ours, theirs] = ["candidate", "reference"]
-        .map(|side| format!("$(value fully-allocated {side}/{step}.out)"));
-    format!("[ \"{ours}\" != \"{theirs}\" ] && exit 0\n")
 }
 
 /// Returns how what a step reads is checked against what a guest must see: the lines that make that, and the test. What a guest sees in an image from outside is
@@ -125,6 +122,22 @@ fn read(
         "[ -f {ours} ] && [ -f {theirs} ] && ! cmp -s {ours} {theirs} && exit 0\n"
     ));
     Some(None)
+}
+
+fn is_list(subject: &Subject) -> bool {
+    matches!(subject, Subject::IntermediateSnapshotsListed { .. })
+}
+
+/// Returns a test whether a measurement has room for the data.
+fn measures_enough(index: usize, least: u64) -> String {
+    format!("[ \"$(value required \"$1/{index}.out\")\" -ge {least} ]")
+}
+
+/// Returns a line that ends the script if the two sides measure a fully allocated image differently.
+fn measures_differently(index: usize) -> String {
+    let value = |side: &str| format!("$(value fully-allocated {side}/{index}.out)");
+    let (ours, theirs) = (value("candidate"), value("reference"));
+    format!("[ \"{ours}\" != \"{theirs}\" ] && exit 0\n")
 }
 
 /// Returns a function that compares with the result at the time of the finding.

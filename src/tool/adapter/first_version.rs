@@ -109,7 +109,7 @@ fn fields(request: &Request) -> Vec<(&'static str, Value<'_>)> {
             ("first", Value::Image(first.into())),
             ("second", Value::Image(second.into())),
         ],
-        Request::Measure { source, target } => vec![
+        Request::Measure { source, target, .. } => vec![
             ("source", Value::Image(source.into())),
             ("target", Value::Format(*target)),
         ],

@@ -113,6 +113,10 @@ pub struct Hello {
     /// Whether it takes the data of a write from the file that `data_file` names, where `byte` is missing.
     #[serde(default)]
     pub data_from_files: bool,
+    /// Whether it takes the modes of convert, rebase, commit, measure and bitmap, that is, their other fields. Without
+    /// it, it is asked for these requests in their usual form only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub modes: bool,
     /// The unsupported features of these formats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<Lack>,
@@ -163,7 +167,8 @@ impl Hello {
         if let Some(file) = foreign {
             return Some(format!("{name} cannot {} {}", request.name(), file.format));
         }
-        if let Some(objection) = request.objection_of_mode(name) {
+        let of_mode = request.objection_of_mode(name);
+        if let Some(objection) = of_mode.filter(|_| !self.modes) {
             return Some(objection);
         }
         if !self.data_from_files && !DataFile::needed_by(request).is_empty() {

@@ -187,6 +187,7 @@ impl Offer {
                 .collect(),
             backing: self.backing,
             data_from_files: true,
+            modes: false,
             lacks: self.lacks.clone(),
         }
     }

@@ -54,7 +54,12 @@ fn is_like_raw(file: &ImageFile) -> bool {
 }
 
 fn opens_backing_files(request: &Request) -> bool {
-    !matches!(request, Request::Info { .. } | Request::Bitmap { .. })
+    match request {
+        Request::Info { .. } | Request::Bitmap { .. } => false,
+        // Only the name changes: the old backing file is not opened.
+        Request::Rebase { mode, .. } => !mode.is_unsafe,
+        _ => true,
+    }
 }
 
 /// Returns the options with the secret of an image and of its backing images, each after a comma.
@@ -113,9 +118,27 @@ fn name_by_options(words: &mut Vec<String>, file: &ImageFile, opens_all: bool) {
 mod tests {
     use super::*;
     use crate::image::options::{CreateOption, Encryption};
+    use crate::tool::request::RebaseMode;
 
     fn words(line: &str) -> Vec<String> {
         line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_rebase_of_the_name_alone_opens_no_backing_file_and_gets_no_secret_for_it() {
+        let secret = ImageFile::new("b", Format::Qcow)
+            .with_options([CreateOption::EncryptFormat(Encryption::Aes)]);
+        let rebase = |is_unsafe| Request::Rebase {
+            file: ImageFile::new("a", Format::Qcow2).over(&secret),
+            new_backing: None,
+            mode: RebaseMode {
+                is_unsafe,
+                ..RebaseMode::default()
+            },
+        };
+        let line = words("rebase -f qcow2 -b  a.qcow2");
+        assert_eq!(unlocked(&rebase(true), line.clone(), 1), line);
+        assert!(unlocked(&rebase(false), line, 1).contains(&"--image-opts".to_owned()));
     }
 
     #[test]

@@ -17,6 +17,12 @@ pub struct CopyMode {
     /// Whether persistent dirty bitmaps are copied too, for `--bitmaps`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bitmaps: bool,
+    /// Whether it is copied into an image that exists, for `-n`; that keeps what lies behind the end of the source.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub existing: bool,
+    /// Whether the tool may take the existing image for one that reads as zeros, for `--target-is-zero`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub target_is_zero: bool,
 }
 
 impl CopyMode {
@@ -31,6 +37,7 @@ impl CopyMode {
             + usize::from(self.copies.is_some())
             + usize::from(self.out_of_order)
             + usize::from(self.bitmaps)
+            + usize::from(self.target_is_zero)
     }
 
     /// Returns the arguments of qemu-img.
@@ -40,8 +47,11 @@ impl CopyMode {
         let copies = self.copies.map(|copies| pair("-m", copies));
         let order = self.out_of_order.then(|| "-W".to_owned());
         let bitmaps = self.bitmaps.then(|| "--bitmaps".to_owned());
+        let existing = self.existing.then(|| "-n".to_owned());
+        let zero = self.target_is_zero.then(|| "--target-is-zero".to_owned());
         let numbers = sparse.into_iter().chain(copies).flatten();
-        numbers.chain(order).chain(bitmaps).collect()
+        let flags = order.into_iter().chain(bitmaps).chain(existing).chain(zero);
+        numbers.chain(flags).collect()
     }
 
     /// Returns modes with one part less.
@@ -61,6 +71,10 @@ impl CopyMode {
             },
             Self {
                 bitmaps: false,
+                ..self.clone()
+            },
+            Self {
+                target_is_zero: false,
                 ..self.clone()
             },
         ];

@@ -20,7 +20,7 @@ pub struct Fault {
     pub how: FaultKind,
 }
 
-/// The calls that can fail: those that change a file.
+/// The calls that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultyCall {
@@ -32,6 +32,8 @@ pub enum FaultyCall {
     Allocate,
     /// `ftruncate`.
     Truncate,
+    /// `pread` and `preadv`.
+    Read,
 }
 
 /// What comes of a call that fails.
@@ -42,7 +44,7 @@ pub enum FaultKind {
     Eio,
     /// No space is left (ENOSPC).
     Enospc,
-    /// Half of the data is written.
+    /// Half of the data is written or read.
     Short,
     /// The tool is killed before it.
     Kill,
@@ -50,7 +52,13 @@ pub enum FaultKind {
 
 impl FaultyCall {
     /// All kinds of calls, the simplest first.
-    pub const ALL: [Self; 4] = [Self::Write, Self::Flush, Self::Allocate, Self::Truncate];
+    pub const ALL: [Self; 5] = [
+        Self::Write,
+        Self::Flush,
+        Self::Allocate,
+        Self::Truncate,
+        Self::Read,
+    ];
 
     /// Returns its name, as in JSON.
     pub fn name(self) -> &'static str {
@@ -59,6 +67,7 @@ impl FaultyCall {
             Self::Flush => "flush",
             Self::Allocate => "allocate",
             Self::Truncate => "truncate",
+            Self::Read => "read",
         }
     }
 }

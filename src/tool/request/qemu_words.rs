@@ -275,6 +275,7 @@ impl InWords for RebaseMode {
         words.extend(self.is_unsafe.then(|| "-u".to_owned()));
         let format = self.backing_format.iter();
         words.extend(format.flat_map(|format| ["-F".to_owned(), format.to_string()]));
+        words.extend(self.compresses.then(|| "-c".to_owned()));
         words
     }
 
@@ -283,12 +284,13 @@ impl InWords for RebaseMode {
         while let Some(flag) = flags.next() {
             match flag {
                 "-u" => mode.is_unsafe = true,
+                "-c" => mode.compresses = true,
                 "-F" => {
                     let format = Format::read(flags.value(flag)?);
                     let format = format.map_err(|expected| format!("-F: write {expected}"))?;
                     put(&mut mode.backing_format, flag, format)?;
                 }
-                _ => return unknown(flag, "-u, -F"),
+                _ => return unknown(flag, "-u, -F, -c"),
             }
         }
         Ok(mode)
@@ -318,6 +320,7 @@ mod tests {
             "-c 8 -d 1 -s 4096 -S 0 --pattern 255 -o 7 -w --flush-interval 0 --no-drain",
         );
         comes_back::<RebaseMode>("-u -F qcow2");
+        comes_back::<RebaseMode>("-F raw -c");
     }
 
     #[test]

@@ -13,4 +13,11 @@ pub struct RebaseMode {
     /// The format of the new backing file, if it is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backing_format: Option<Format>,
+    /// Whether data that is copied into the overlay is compressed, for `-c`.
+    #[serde(
+        default,
+        rename = "compress",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub compresses: bool,
 }

@@ -124,7 +124,8 @@ fn of_step(step: &ChainStep, chain_state: &ChainState) -> u64 {
         | ChainStep::Compare { .. }
         | ChainStep::Measure { .. }
         | ChainStep::Rebase { .. }
-        | ChainStep::Commit => visited(chain_state),
+        | ChainStep::Commit { .. } => visited(chain_state),
+        ChainStep::ConvertInto { .. } => visited(chain_state) * 2,
         _ => 0,
     }
 }
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn a_budget_makes_expensive_chains_rare_and_keeps_them_possible() {
         let costs = |profile: &super::super::NativeProfile| {
-            let chains = (0..200).map(|seed| {
+            let chains = (0..600).map(|seed| {
                 let mut random = NativeRandom::new(seed);
                 within(&mut random, profile.budget, |random| {
                     profile.chain(random, &KINDS)

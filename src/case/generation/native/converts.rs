@@ -7,7 +7,7 @@ use crate::base::rng::NativeRandom;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::{CreateOption, CreateOptions, Subformat};
 use crate::operation::chain::{ChainState, ChainStep, Conversion, Naming};
-use crate::tool::request::{ImageFile, dd_range};
+use crate::tool::request::{CopyMode, ImageFile, dd_range};
 
 /// Maximum size in bytes of images that are copied into formats other than raw and qcow2.
 const FOREIGN_MAX: u64 = 4 << 30;
@@ -94,18 +94,24 @@ pub(super) fn mode(
         return;
     }
     let plain = to.clone();
-    let holes = *random.choice(&HOLES);
-    let copies = *random.choice(&[1, 2, 4, 16]);
-    let is_small = chain_state.model.top.size <= ALLOCATED_MAX;
-    to.mode.sparse_bytes = (random.percent(15) && (holes > 0 || is_small)).then_some(holes);
-    to.mode.copies = random.percent(15).then_some(copies);
-    to.mode.out_of_order = random.percent(10) && !to.compress;
-    to.mode.bitmaps = random.percent(60) && !chain_state.model.bitmaps.is_empty();
+    copy_mode(random, chain_state, &mut to.mode);
+    to.mode.out_of_order &= !to.compress;
+    to.mode.bitmaps = random.percent(85) && !chain_state.model.bitmaps.is_empty();
     to.on_backing = random.percent(30) && !chain_state.below().is_empty();
     let step = ChainStep::Convert(to.clone());
     if !chain_state.admit(&step).is_admitted() {
         *to = plain;
     }
+}
+
+/// Draws holes, parallel copies and their order.
+pub(super) fn copy_mode(random: &mut NativeRandom, chain_state: &ChainState, mode: &mut CopyMode) {
+    let holes = *random.choice(&HOLES);
+    let copies = *random.choice(&[1, 2, 4, 16]);
+    let is_small = chain_state.model.top.size <= ALLOCATED_MAX;
+    mode.sparse_bytes = (random.percent(15) && (holes > 0 || is_small)).then_some(holes);
+    mode.copies = random.percent(15).then_some(copies);
+    mode.out_of_order = random.percent(10);
 }
 
 /// Draws a conversion of a snapshot; `None` if there is no snapshot whose contents are known.

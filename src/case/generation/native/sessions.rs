@@ -25,6 +25,8 @@ const READ_BYTES_MAX: u64 = 256 << 10;
 const READING_PERCENT: u64 = 20;
 /// Percentage of requests that lie near an earlier one.
 const NEAR_PERCENT: u64 = 55;
+/// Percentage of requests in place of which data is read, cut off, and read again behind new growth.
+const CUT_PERCENT: u64 = 2;
 /// Percentage of requests that lie behind the end of the image, or have no length.
 const ODD_PERCENT: u64 = 7;
 /// Percentage of sessions on images of version 2 that neither zero nor discard: not every tool can there.
@@ -62,25 +64,15 @@ pub(super) fn draw(
     let mut chain_state = chain_state.clone();
     let mut requests = Vec::new();
     for _ in 0..random.between(3, REQUESTS_MAX) {
-        let request = session.request(random, &chain_state);
-        let Some(step) = request
-            .as_ref()
-            .and_then(|request| admitted(request, &chain_state))
-        else {
-            continue;
+        let drawn = match random.percent(CUT_PERCENT) {
+            true => session.cut_and_regrown(random, &chain_state),
+            false => session.request(random, &chain_state).into_iter().collect(),
         };
-        if matches!(request, Some(SessionRequest::Resize { .. })) {
-            session.sizes.push(chain_state.model.top.size);
-        }
-        chain_state.advance(&step, true);
-        for part in request.iter().flat_map(SessionRequest::parts) {
-            let (offset, length) = part.range().unwrap_or_default();
-            if length > 0 && offset < chain_state.model.top.size {
-                session.touched.push((offset, length));
+        for request in drawn {
+            if session.makes(&request, &mut chain_state) {
+                requests.push(request);
             }
-            session.read += if part.is_read() { length } else { 0 };
         }
-        requests.extend(request);
     }
     (!requests.is_empty()).then_some(ChainStep::Session { requests })
 }
@@ -94,6 +86,57 @@ fn admitted(request: &SessionRequest, chain_state: &ChainState) -> Option<ChainS
 }
 
 impl Session {
+    /// Makes the request if it is meaningful, and says whether it was.
+    fn makes(&mut self, request: &SessionRequest, chain_state: &mut ChainState) -> bool {
+        let Some(step) = admitted(request, chain_state) else {
+            return false;
+        };
+        if matches!(request, SessionRequest::Resize { .. }) {
+            self.sizes.push(chain_state.model.top.size);
+        }
+        chain_state.advance(&step, true);
+        for part in request.parts() {
+            let (offset, length) = part.range().unwrap_or_default();
+            if length > 0 && offset < chain_state.model.top.size {
+                self.touched.push((offset, length));
+            }
+            self.read += if part.is_read() { length } else { 0 };
+        }
+        true
+    }
+
+    /// Draws a read of data, a cut that takes it away, growth, and the same read again: whoever keeps data or tables that he has read must
+    /// forget them.
+    fn cut_and_regrown(
+        &self,
+        random: &mut NativeRandom,
+        chain_state: &ChainState,
+    ) -> Vec<SessionRequest> {
+        let size = chain_state.model.top.size;
+        let grain = Grain::for_file(chain_state.top());
+        let data: Vec<(u64, u64)> = chain_state.model.top.runs().collect();
+        let is_short = READ_BYTES_MAX.saturating_sub(self.read) < 2 * REQUEST_BYTES_MAX;
+        if self.is_reading || !chain_state.is_resized() || data.is_empty() || is_short {
+            return Vec::new();
+        }
+        let (start, end) = *random.choice(&data);
+        let cut = (start / grain.cluster * grain.cluster).max(grain.cluster);
+        let place = start.max(cut);
+        if place >= end || size - cut > grain.reach() {
+            return Vec::new();
+        }
+        let read = SessionRequest::Read {
+            offset: place,
+            length: (end - place).min(REQUEST_BYTES_MAX / 2),
+        };
+        vec![
+            read.clone(),
+            SessionRequest::Resize { size: cut },
+            SessionRequest::Resize { size },
+            read,
+        ]
+    }
+
     fn request(
         &self,
         random: &mut NativeRandom,

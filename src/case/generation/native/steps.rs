@@ -3,9 +3,8 @@
 
 use super::edges::{self, Grain};
 use super::space::{discard, resize, zero_limit};
-use super::{NativeProfile, converts, sessions};
+use super::{NativeProfile, converts, references, sessions};
 use crate::base::rng::NativeRandom;
-use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::{Compat, CreateOption};
 use crate::operation::chain::{ChainState, ChainStep, ChainStepKind, REBUILT_CLUSTER_MAX};
@@ -27,25 +26,6 @@ const FAULTY: [ChainStepKind; 8] = [
     ChainStepKind::Session,
 ];
 const SNAPSHOT_NAMES: [&str; 3] = ["first", "second", "third"];
-const BITMAP_CHANGES: [BitmapAction; 4] = [
-    BitmapAction::Remove,
-    BitmapAction::Clear,
-    BitmapAction::Enable,
-    BitmapAction::Disable,
-];
-const BITMAP_ADDITIONS: [&[BitmapAction]; 5] = [
-    &[added(None)],
-    &[added(Some(512))],
-    &[added(Some(65536))],
-    &[added(Some(1 << 20)), BitmapAction::Disable],
-    &[added(Some(2 << 20))],
-];
-const BITMAP_NAMES: [&str; 2] = ["one", "two"];
-
-/// Returns the addition of a bitmap; without a granularity, the tool chooses one.
-const fn added(granularity: Option<u64>) -> BitmapAction {
-    BitmapAction::Add { granularity }
-}
 
 /// Draws a step of this kind; `None` if none is possible in the current state.
 pub(super) fn draw(
@@ -79,10 +59,11 @@ pub(super) fn draw(
         ChainStepKind::Snapshot if chain_state.takes_snapshots() => {
             admitted(snapshot(random, chain_state))
         }
-        ChainStepKind::Rebase if is_rebased(chain_state) => Some(rebase(random, chain_state)),
-        ChainStepKind::Commit => admitted(ChainStep::Commit),
+        ChainStepKind::Rebase if is_rebased(chain_state) => Some(references::rebase(random, profile, chain_state)),
+        ChainStepKind::Commit => admitted(references::commit(random, profile, chain_state)),
+        ChainStepKind::ConvertInto => references::convert_into(random, profile, chain_state),
         ChainStepKind::Amend if qcow2 => Some(amend(random, grain)),
-        ChainStepKind::Bitmap if qcow2 => Some(bitmap(random, chain_state)),
+        ChainStepKind::Bitmap if qcow2 => Some(references::bitmap(random, profile, chain_state)),
         ChainStepKind::Convert => {
             let mut to = converts::convert(random, profile, chain_state);
             converts::mode(random, profile, chain_state, &mut to);
@@ -94,7 +75,7 @@ pub(super) fn draw(
         }),
         ChainStepKind::Info => Some(ChainStep::Info),
         ChainStepKind::Check => admitted(ChainStep::Check),
-        ChainStepKind::Measure => Some(measure(random)),
+        ChainStepKind::Measure => Some(references::measure(random, profile, chain_state)),
         ChainStepKind::Compare => compare(random, chain_state),
         ChainStepKind::Dd => converts::dd(random, profile, chain_state),
         ChainStepKind::Repair => admitted(repair(random)),
@@ -139,12 +120,6 @@ fn window(
     }
 }
 
-fn measure(random: &mut NativeRandom) -> ChainStep {
-    ChainStep::Measure {
-        target: *random.choice(&[Format::Qcow2, Format::Raw]),
-    }
-}
-
 fn repair(random: &mut NativeRandom) -> ChainStep {
     let tiers = [RepairTier::Leaks, RepairTier::All];
     ChainStep::Repair {
@@ -152,20 +127,13 @@ fn repair(random: &mut NativeRandom) -> ChainStep {
     }
 }
 
-/// Onto an image below, or, where it may lie on no other image, onto none.
-fn rebase(random: &mut NativeRandom, chain_state: &ChainState) -> ChainStep {
-    let below = chain_state.below().len() as u64;
-    let onto = random.below(below + 1).checked_sub(1);
-    let onto = onto.map(|index| ChainStep::Rebase {
-        onto: Some(index as usize),
-    });
-    let admitted = onto.filter(|step| chain_state.admit(step).is_admitted());
-    admitted.unwrap_or(ChainStep::Rebase { onto: None })
-}
-
 /// Returns whether a rebase is drawn. Encrypted images could be detached, but no generation draws that.
 fn is_rebased(chain_state: &ChainState) -> bool {
-    let nothing = ChainStep::Rebase { onto: None };
+    let nothing = ChainStep::Rebase {
+        onto: None,
+        is_unsafe: false,
+        compresses: false,
+    };
     chain_state.admit(&nothing).is_admitted() && !chain_state.top().is_encrypted()
 }
 
@@ -243,25 +211,6 @@ fn amend(random: &mut NativeRandom, grain: Grain) -> ChainStep {
     }
 }
 
-/// Draws an addition of a bitmap, or a change of one that exists.
-fn bitmap(random: &mut NativeRandom, chain_state: &ChainState) -> ChainStep {
-    let name = *random.choice(&BITMAP_NAMES);
-    let other = BITMAP_NAMES.into_iter().find(|other| *other != name);
-    let other = other.filter(|other| chain_state.model.bitmaps.contains_key(*other));
-    let merge = random.percent(25);
-    let actions = match (chain_state.model.bitmaps.contains_key(name), other) {
-        (true, Some(other)) if merge => vec![BitmapAction::Merge {
-            source: other.to_owned(),
-        }],
-        (true, _) => vec![random.choice(&BITMAP_CHANGES).clone()],
-        (false, _) => (*random.choice(&BITMAP_ADDITIONS)).to_vec(),
-    };
-    ChainStep::Bitmap {
-        actions,
-        name: name.to_owned(),
-    }
-}
-
 /// Draws a call that fails, and the step within which it does.
 fn fault(
     random: &mut NativeRandom,
@@ -270,7 +219,7 @@ fn fault(
 ) -> Option<ChainStep> {
     let kind = *random.choice(&FAULTY);
     let step = draw(random, profile, kind, chain_state)?;
-    let call = FaultyCall::ALL[random.weighted(&[60, 15, 10, 15])];
+    let call = FaultyCall::ALL[random.weighted(&[52, 14, 10, 14, 10])];
     let how = FaultKind::ALL[random.weighted(&[35, 30, 10, 25])];
     // Most calls of short steps are among the first.
     let number = match random.below(3) {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::{ChainState, ChainStep};
 use crate::image::format::Format;
+use crate::tool::request::ImageFile;
 
 impl ChainState {
     /// Returns the state of the chain whose current image is the backing image `index`.
@@ -26,7 +27,12 @@ impl ChainState {
         self.doubtful = lower.doubtful;
         self.unsure_bitmaps = lower.unsure_bitmaps;
         self.downgraded = lower.downgraded;
+        self.unsettled = lower.unsettled;
         self.model.replace_lower(index, lower.model);
+        // A copy that shares these images may show something else now.
+        let is_shared = |file: &ImageFile| lower.files.iter().any(|it| it.path == file.path);
+        let previous = self.previous.take();
+        self.previous = previous.filter(|other| !other.files.iter().any(is_shared));
         let above = self.files.split_off(index + 1);
         self.files = lower.files;
         for file in above {
@@ -56,7 +62,8 @@ impl ChainState {
         let is_worth_it = move |index: &usize| {
             let (file, lower) = (&self.files[*index], &self.model.below[*index]);
             let is_bare = lower.snapshots.is_empty() && lower.bitmaps.is_empty();
-            !is_bare || self.changed_below.contains(&file.path)
+            let is_worth_it = !is_bare || self.changed_below.contains(&file.path);
+            is_worth_it && !self.is_unsettled(*index)
         };
         let places = (0..self.below().len()).filter(is_worth_it);
         places.filter_map(|place| self.lower(place))
@@ -67,9 +74,9 @@ impl ChainState {
         self.files.get(layer + 1).map(|file| file.format)
     }
 
-    /// Whether [`ChainState::has_unaligned_tail`] holds for the topmost backing image.
-    pub(in super::super) fn has_unaligned_tail_below(&self) -> bool {
-        let below = self.below().last();
+    /// Whether [`ChainState::has_unaligned_tail`] holds for the backing image `index`.
+    pub(in super::super) fn has_unaligned_tail_below(&self, index: usize) -> bool {
+        let below = self.below().get(index);
         below.is_some_and(|file| self.unaligned.contains(&file.path))
     }
 }

@@ -80,8 +80,13 @@ impl ChainState {
         match step {
             // The rules ask the image below itself.
             ChainStep::Below { .. } => false,
-            ChainStep::Commit => {
-                is_only_read(Some(self.top())) || is_only_read(self.below().last())
+            ChainStep::Commit { base, .. } => {
+                let index = self.committed_into(*base);
+                let into = index.and_then(|index| self.below().get(index));
+                is_only_read(Some(self.top())) || is_only_read(into)
+            }
+            ChainStep::ConvertInto { .. } => {
+                is_only_read(self.counterpart(None).map(|(file, _)| file))
             }
             ChainStep::Compare { .. } | ChainStep::Bench { byte: None, .. } => false,
             step => !step.is_copy() && !step.is_look() && is_only_read(Some(self.top())),

@@ -7,7 +7,7 @@ use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Preallocation};
 use crate::tool::request::{
-    ImageFile, NewSize, RebaseMode, Request, SessionRequest, SnapshotAction, SnapshotKey,
+    CopyMode, ImageFile, NewSize, RebaseMode, Request, SessionRequest, SnapshotAction, SnapshotKey,
 };
 
 impl ChainState {
@@ -44,17 +44,18 @@ impl ChainState {
                 preallocation,
             } => self.resize(*size, *preallocation),
             ChainStep::Snapshot { action, name } => self.snapshot(*action, name),
-            ChainStep::Rebase { onto } => self.rebase(*onto),
-            ChainStep::Commit => Request::Commit { file, base: None },
+            ChainStep::Rebase {
+                onto,
+                is_unsafe,
+                compresses,
+            } => self.rebase(*onto, *is_unsafe, *compresses),
+            ChainStep::Commit { base, keeps } => self.commit(*base, *keeps),
             ChainStep::Amend { options } => Request::Amend {
                 file,
                 options: options.clone(),
             },
-            ChainStep::Bitmap { actions, name } => Request::Bitmap {
-                file,
-                actions: actions.clone(),
-                name: name.clone(),
-            },
+            ChainStep::ConvertInto { mode } => self.convert_into(mode),
+            ChainStep::Bitmap { .. } => self.bitmap(step),
             ChainStep::Read => Request::Contents { file },
             ChainStep::Map { window } => Request::Map {
                 file,
@@ -62,7 +63,7 @@ impl ChainState {
             },
             ChainStep::Info => Request::Info { file },
             ChainStep::Check => Request::Check { file },
-            ChainStep::Measure { target } => self.measure(*target),
+            ChainStep::Measure { .. } => self.measure(step),
             ChainStep::Compare { with } => self.compare(*with),
             ChainStep::Dd {
                 format,
@@ -142,11 +143,66 @@ impl ChainState {
         }
     }
 
-    fn measure(&self, target: Format) -> Request {
+    fn commit(&self, base: Option<usize>, keeps: bool) -> Request {
+        Request::Commit {
+            file: self.top().clone(),
+            base: base.map(|index| self.name_of(index)),
+            keeps,
+        }
+    }
+
+    fn bitmap(&self, step: &ChainStep) -> Request {
+        let ChainStep::Bitmap {
+            actions,
+            name,
+            from,
+        } = step
+        else {
+            unreachable!("the caller has a change of a bitmap");
+        };
+        Request::Bitmap {
+            file: self.top().clone(),
+            actions: actions.clone(),
+            name: name.clone(),
+            merged_from: from.and_then(|index| self.below().get(index)).cloned(),
+        }
+    }
+
+    fn measure(&self, step: &ChainStep) -> Request {
+        let ChainStep::Measure {
+            target,
+            options,
+            snapshot,
+        } = step
+        else {
+            unreachable!("the caller has a measurement");
+        };
         Request::Measure {
             source: self.top().clone(),
-            target,
+            target: *target,
+            options: options.clone(),
+            snapshot: snapshot.clone().map(SnapshotKey::Name),
         }
+    }
+
+    /// Returns the conversion into the image that the current one was converted from.
+    fn convert_into(&self, mode: &CopyMode) -> Request {
+        let there = self.counterpart(None).map(|(file, _)| file);
+        Request::Convert {
+            source: self.top().clone(),
+            target: there.unwrap_or(self.top()).clone(),
+            compress: false,
+            mode: CopyMode {
+                existing: true,
+                ..mode.clone()
+            },
+        }
+    }
+
+    /// Returns the name of the backing image `index`; one that does not exist has that of the current image.
+    fn name_of(&self, index: usize) -> String {
+        let file = self.below().get(index).unwrap_or(self.top());
+        file.path.clone()
     }
 
     fn compare(&self, with: Option<usize>) -> Request {
@@ -157,13 +213,14 @@ impl ChainState {
         }
     }
 
-    fn rebase(&self, onto: Option<usize>) -> Request {
+    fn rebase(&self, onto: Option<usize>, is_unsafe: bool, compresses: bool) -> Request {
         let new = onto.and_then(|index| self.files.get(index));
         Request::Rebase {
             file: self.top().clone(),
             new_backing: new.map(|file| file.path.clone()),
             mode: RebaseMode {
-                is_unsafe: false,
+                is_unsafe,
+                compresses,
                 backing_format: new.map(|file| file.format),
             },
         }

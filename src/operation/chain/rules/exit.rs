@@ -34,12 +34,18 @@ impl ChainState {
             }
             // Version 2 cannot hide the data of a longer backing file beyond the old end, and refuses to grow.
             ChainStep::Resize { .. } if cannot_hide(self.top()) => ExitExpectation::GoOn,
-            ChainStep::Commit if self.below().last().is_some_and(cannot_hide) => {
+            ChainStep::Commit { base, .. } if self.commits_into_what_cannot_hide(*base) => {
                 ExitExpectation::GoOn
             }
             ChainStep::Measure { .. } => ExitExpectation::GoOn,
             _ => ExitExpectation::Succeed,
         }
+    }
+
+    fn commits_into_what_cannot_hide(&self, base: Option<usize>) -> bool {
+        let index = self.committed_into(base);
+        let below = index.and_then(|index| self.below().get(index));
+        below.is_some_and(cannot_hide)
     }
 
     /// Whether the step certainly succeeds: no property of the image lets a tool refuse it, and it meets no known bug

@@ -2,9 +2,8 @@
 
 use super::super::step::{ChainStep, Conversion, Naming};
 use super::ranges::{ranges, simpler_writes};
-use super::{FORMATS, copies_and_benches, sessions, sizes};
+use super::{FORMATS, copies_and_benches, references, sessions, sizes};
 use crate::base::simpler::{elementwise, shorter, shorter_not_empty};
-use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Preallocation};
 use crate::tool::request::{CopyMode, Fault, FaultKind, RepairTier, Window};
@@ -36,13 +35,20 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
             size,
             preallocation,
         } => simpler_resizes(*size, *preallocation),
-        ChainStep::Rebase { onto } => simpler_rebases(*onto),
+        ChainStep::Rebase { .. } => references::simpler_rebases(step),
+        ChainStep::Commit { .. } => references::simpler_commits(step),
         ChainStep::Amend { options } => {
             let fewer = shorter_not_empty(options.as_slice()).into_iter();
             let fewer = fewer.map(CreateOptions::from);
             fewer.map(|options| ChainStep::Amend { options }).collect()
         }
-        ChainStep::Bitmap { actions, name } => simpler_bitmap(actions, name),
+        ChainStep::Bitmap { .. } => references::simpler_bitmap(step),
+        ChainStep::ConvertInto { mode } => {
+            let simpler = mode.simpler().into_iter();
+            simpler
+                .map(|mode| ChainStep::ConvertInto { mode })
+                .collect()
+        }
         ChainStep::Convert(to) => {
             let simpler = simpler_conversions(to).into_iter();
             simpler.map(ChainStep::Convert).collect()
@@ -52,9 +58,7 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
         ChainStep::Fault { step, fault } => simpler_fault(step, *fault),
         ChainStep::Refused { step } => simpler_refused(step),
         ChainStep::Map { window } if window.ends() > 0 => vec![WHOLE_MAP],
-        ChainStep::Measure { target } if *target != Format::Raw => vec![ChainStep::Measure {
-            target: Format::Raw,
-        }],
+        ChainStep::Measure { .. } => references::simpler_measures(step),
         ChainStep::Dd {
             format,
             block_size,
@@ -66,11 +70,9 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
         ChainStep::Repair { tier } if *tier != RepairTier::Leaks => vec![ChainStep::Repair {
             tier: RepairTier::Leaks,
         }],
-        ChainStep::Measure { .. }
-        | ChainStep::Repair { .. }
+        ChainStep::Repair { .. }
         | ChainStep::Snapshot { .. }
         | ChainStep::SnapshotList
-        | ChainStep::Commit
         | ChainStep::Compare { .. }
         | ChainStep::Read
         | ChainStep::Map { .. }
@@ -93,14 +95,6 @@ fn simpler_zeroes(offset: u64, length: u64, unmap: bool) -> Vec<ChainStep> {
         .collect()
 }
 
-/// Onto no image, then onto lower ones.
-fn simpler_rebases(onto: Option<usize>) -> Vec<ChainStep> {
-    let lower = (0..onto.unwrap_or(0)).map(Some);
-    let none = onto.is_some().then_some(None);
-    let simpler = none.into_iter().chain(lower);
-    simpler.map(|onto| ChainStep::Rebase { onto }).collect()
-}
-
 fn simpler_resizes(size: u64, preallocation: Option<Preallocation>) -> Vec<ChainStep> {
     let plain = preallocation.is_some().then_some((size, None));
     let smaller = sizes(size).into_iter().map(|size| (size, preallocation));
@@ -111,18 +105,6 @@ fn simpler_resizes(size: u64, preallocation: Option<Preallocation>) -> Vec<Chain
             preallocation,
         })
         .collect()
-}
-
-/// Returns the step with its first action alone, without details.
-fn simpler_bitmap(actions: &[BitmapAction], name: &str) -> Vec<ChainStep> {
-    let first = actions.iter().take(1);
-    let plain: Vec<BitmapAction> = first.map(BitmapAction::plain).collect();
-    let is_simpler = plain != *actions;
-    let plain = ChainStep::Bitmap {
-        actions: plain,
-        name: name.to_owned(),
-    };
-    is_simpler.then_some(plain).into_iter().collect()
 }
 
 fn simpler_conversions(to: &Conversion) -> Vec<Conversion> {

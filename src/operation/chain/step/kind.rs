@@ -53,6 +53,7 @@ kinds! {
     Refused = "refused",
     Session = "session",
     Fault = "fault",
+    ConvertInto = "convert_into",
 }
 
 impl FromStr for ChainStepKind {

@@ -21,6 +21,8 @@ fn a_differencing_image_is_composed_and_neither_mapped_nor_measured_nor_checked(
                 window,
             },
             Request::Measure {
+                options: Default::default(),
+                snapshot: None,
                 source: source.clone(),
                 target: Format::Qcow2,
             },
