@@ -248,7 +248,7 @@ pub fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     }
 }
 
-/// Opens the reference, started as [`Launcher::for_reference`] describes: any tool that describes and reads images. Cases for which it would have to make an image that
+/// Opens the reference, started as `Launcher::for_reference` describes: any tool that describes and reads images. Cases for which it would have to make an image that
 /// it does not make are skipped.
 pub fn open_reference(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let tool = open_as_reference(spec, tool_env)?;
@@ -261,7 +261,7 @@ pub fn open_reference(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Too
     }
 }
 
-/// Opens a tool that is started as [`Launcher::for_reference`] describes.
+/// Opens a tool that is started as `Launcher::for_reference` describes.
 pub fn open_as_reference(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let tool_env = ToolEnv {
         launcher: tool_env.launcher.for_reference(),

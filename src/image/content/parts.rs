@@ -5,7 +5,7 @@ use std::ops::Range;
 /// The number of bytes at both ends of a hole that are read.
 const PIECE_BYTES: u64 = 1 << 20;
 
-/// Returns the parts of `range`, relative to its start, without what lies in a hole between `written` ranges and is more than [`PIECE_BYTES`] from both of its ends.
+/// Returns the parts of `range`, relative to its start, without what lies in a hole between `written` ranges and is more than `PIECE_BYTES` from both of its ends.
 pub fn parts_to_read(range: &Range<u64>, written: &[Range<u64>]) -> Vec<Range<u64>> {
     let mut parts: Vec<Range<u64>> = Vec::new();
     let mut reached = range.start;

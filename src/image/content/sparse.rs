@@ -25,7 +25,7 @@ thread_local! {
     static BUFFERS: [Cell<Vec<u8>>; 2] = const { [Cell::new(Vec::new()), Cell::new(Vec::new())] };
 }
 
-/// Calls `with` with one of this thread's buffers, which has [`PIECE_BYTES`] bytes, and returns its result.
+/// Calls `with` with one of this thread's buffers, which has `PIECE_BYTES` bytes, and returns its result.
 fn with_buffer<T>(index: usize, with: impl FnOnce(&mut [u8]) -> T) -> T {
     BUFFERS.with(|buffers| {
         let mut buffer = buffers[index].take();

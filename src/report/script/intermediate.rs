@@ -45,10 +45,8 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
                 let Some((_, view)) = chain_state.counterpart(with) else {
                     continue;
                 };
-                let same = u8::from(!chain_state.model.top.shows_the_same(view));
-                let line = index + 1;
-                let test = format!("[ \"$(sed -n {line}p \"$1/exits\")\" = {same} ]");
-                (String::new(), test)
+                let is_same = chain_state.model.top.shows_the_same(view);
+                (String::new(), compared(index, is_same))
             }
             ChainStep::SnapshotList if is_list(subject) => {
                 (String::new(), listed(index, &chain_state))
@@ -122,6 +120,13 @@ fn read(
         "[ -f {ours} ] && [ -f {theirs} ] && ! cmp -s {ours} {theirs} && exit 0\n"
     ));
     Some(None)
+}
+
+/// Returns a test whether a comparison found what there is.
+fn compared(index: usize, is_same: bool) -> String {
+    let exit = u8::from(!is_same);
+    let line = index + 1;
+    format!("[ \"$(sed -n {line}p \"$1/exits\")\" = {exit} ]")
 }
 
 fn is_list(subject: &Subject) -> bool {

@@ -84,11 +84,20 @@ pub fn matrix(lines: &[Line]) -> String {
     text.push_str(&wrapped(&letters.join(", "), WIDTH, "  "));
     for line in lines {
         if let Err(error) = &line.opened {
-            let not_here = format!("{} not here: {error}", line.row.name);
+            let not_here = format!("{} not here: {}", line.row.name, to_get(&error.to_string()));
             text.push_str(&wrapped(&not_here, WIDTH, "  "));
         }
     }
     text
+}
+
+/// Returns how a tool is had, which its error says in brackets; the whole error if it does not. `--verbose` has the rest.
+fn to_get(error: &str) -> String {
+    let told = error.split_once('(').and_then(|(_, rest)| {
+        let ended = rest.split_once("): ").map(|(told, _)| told);
+        ended.or_else(|| rest.strip_suffix(')'))
+    });
+    told.unwrap_or(error).to_owned()
 }
 
 fn cell(tool: &dyn Tool, format: Format) -> String {

@@ -64,7 +64,7 @@ pub(super) fn draw(
     let mut chain_state = chain_state.clone();
     let mut requests = Vec::new();
     for _ in 0..random.between(3, REQUESTS_MAX) {
-        let drawn = match random.percent(CUT_PERCENT) {
+        let drawn = match !session.is_reading && random.percent(CUT_PERCENT) {
             true => session.cut_and_regrown(random, &chain_state),
             false => session.request(random, &chain_state).into_iter().collect(),
         };
@@ -116,7 +116,7 @@ impl Session {
         let grain = Grain::for_file(chain_state.top());
         let data: Vec<(u64, u64)> = chain_state.model.top.runs().collect();
         let is_short = READ_BYTES_MAX.saturating_sub(self.read) < 2 * REQUEST_BYTES_MAX;
-        if self.is_reading || !chain_state.is_resized() || data.is_empty() || is_short {
+        if !chain_state.is_resized() || data.is_empty() || is_short {
             return Vec::new();
         }
         let (start, end) = *random.choice(&data);
