@@ -27,6 +27,7 @@ use crate::image::ImageRecipe;
 use crate::image::outside::Outside;
 use crate::image::validity::{self, Validity};
 use crate::operation::Operation;
+use crate::operation::chain::Chain;
 use crate::oracle::observations::StepContext;
 use crate::tool::request::ImageFile;
 
@@ -190,6 +191,29 @@ impl<'de> Deserialize<'de> for Case {
 }
 
 impl Case {
+    /// Returns the case of one operation that a generation drew without a source image. `pool` is what `--ops` named.
+    fn drawn(
+        id: CaseId,
+        iter_seed: u64,
+        words_used: u64,
+        operation: Operation,
+        pool: Option<&[&str]>,
+    ) -> Self {
+        let (seed, iteration) = id.campaign().unzip();
+        Self {
+            generation: id.generation,
+            seed,
+            iteration,
+            iter_seed: Some(iter_seed),
+            image: Chain::no_source(),
+            from: None,
+            ops: vec![operation],
+            words_used,
+            ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),
+            fields_filter: None,
+        }
+    }
+
     /// Returns an error that names the first invalid field. Cases read from files need this check; generated ones are valid.
     fn validity(&self) -> Validity {
         validity::identifier("generation", &self.generation)?;

@@ -294,7 +294,7 @@ impl Generation {
             match &self.draws {
                 Draws::Python(python) => python.decode(id, iter_seed, pool.as_deref()),
                 Draws::Soak => python::decode_soak(id, pool.as_deref()),
-                Draws::Native(profile) => profile.decode(id, iter_seed, pool.as_deref()),
+                Draws::Native(profile) => profile.decode(id, iter_seed, pool.as_deref(), None),
                 Draws::Written(profile) => profile.decode(id, iter_seed, pool.as_deref()),
                 Draws::Malformed(profile) => {
                     profile.decode(id, iter_seed, pool.as_deref(), fields.as_deref())

@@ -5,7 +5,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::command_line::{self, Program, words};
 use super::writing::{Form, ImageWriter};
@@ -14,7 +13,7 @@ use crate::base::error::{Error, Result};
 use crate::disk_format::description;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Subformat};
-use crate::process::{self, Captured, Ending, Invocation, SandboxPolicy};
+use crate::process::{Captured, Ending};
 use crate::tool::request::{Answer, Exit, ImageFile, Request, RequestKind};
 
 /// The maximum disk size for a conversion, in bytes: it reads every sector, 1 GiB in about a second.
@@ -53,20 +52,8 @@ const OLDER: &str = "3.0";
 
 /// Tells releases apart by what they can do: 3.1 was the first to create a vhdx.
 fn version(spec: &ToolSpec, program: &Path, tool_env: &ToolEnv) -> Result<&'static str> {
-    let scratch = tempfile::tempdir()
-        .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
     let arguments = words(["-func=create", "-hd=10M", "-imgmode=vhdx", "-q", "image"]);
-    let finished = process::run(&Invocation {
-        program,
-        arguments: &arguments,
-        directory: scratch.path(),
-        limit: tool_env.limit,
-        grace: Duration::ZERO,
-        sandbox: Some(&SandboxPolicy::default()),
-        environment: &[],
-        input: None,
-        memory_bytes_max: None,
-    })?;
+    let finished = command_line::tried(program, &arguments, tool_env)?;
     let said = finished.stdout.text() + &finished.stderr.text();
     if !said.contains(BANNER) {
         let shown = command_line::quoted(&said);

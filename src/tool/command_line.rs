@@ -81,6 +81,23 @@ pub(super) fn named(path: &Path) -> Result<PathBuf> {
     })
 }
 
+/// Runs a program in an empty directory, in the sandbox, to see what it is.
+pub(super) fn tried(program: &Path, arguments: &[String], tool_env: &ToolEnv) -> Result<Finished> {
+    let scratch = tempfile::tempdir()
+        .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
+    process::run(&Invocation {
+        program,
+        arguments,
+        directory: scratch.path(),
+        limit: tool_env.limit,
+        grace: Duration::ZERO,
+        sandbox: Some(&SandboxPolicy::default()),
+        environment: &[],
+        input: None,
+        memory_bytes_max: None,
+    })
+}
+
 /// Returns the version that a program reports: the first word of its first line that has at least a digit and a dot. A
 /// program that identifies itself as another one is refused.
 pub(super) fn version(
@@ -89,21 +106,7 @@ pub(super) fn version(
     introduction: &Introduction,
     tool_env: &ToolEnv,
 ) -> Result<String> {
-    let arguments = [introduction.argument.to_owned()];
-    let scratch = tempfile::tempdir()
-        .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
-    let invocation = Invocation {
-        program,
-        arguments: &arguments,
-        directory: scratch.path(),
-        limit: tool_env.limit,
-        grace: Duration::ZERO,
-        sandbox: Some(&SandboxPolicy::default()),
-        environment: &[],
-        input: None,
-        memory_bytes_max: None,
-    };
-    let finished = process::run(&invocation)?;
+    let finished = tried(program, &[introduction.argument.to_owned()], tool_env)?;
     let (argument, shown) = (introduction.argument, program.display());
     if finished.ending != Ending::Exited(0) {
         let how = exit(&finished.ending).describe();

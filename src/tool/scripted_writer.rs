@@ -4,13 +4,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::command_line::{self, Program, words};
 use super::writing::{Form, ImageWriter};
 use super::{CallContext, Capabilities, Reproducer, Row, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
-use crate::process::{self, Ending, Invocation, SandboxPolicy};
+use crate::process::Ending;
 use crate::tool::request::{Answer, ImageFile, Request, RequestKind};
 
 /// A library that makes images.
@@ -77,19 +76,7 @@ fn version(
     interpreter: &Path,
     tool_env: &ToolEnv,
 ) -> Result<std::result::Result<String, String>> {
-    let scratch = tempfile::tempdir()
-        .map_err(|error| Error::io("make a directory in", &std::env::temp_dir(), &error))?;
-    let finished = process::run(&Invocation {
-        program: interpreter,
-        arguments: &library.line(["version"]),
-        directory: scratch.path(),
-        limit: tool_env.limit,
-        grace: Duration::ZERO,
-        sandbox: Some(&SandboxPolicy::default()),
-        environment: &[],
-        input: None,
-        memory_bytes_max: None,
-    })?;
+    let finished = command_line::tried(interpreter, &library.line(["version"]), tool_env)?;
     let version = finished.stdout.first_line().trim().to_owned();
     let is_told = finished.ending == Ending::Exited(0) && !version.is_empty();
     Ok(match is_told {

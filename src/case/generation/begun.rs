@@ -86,7 +86,7 @@ impl Generation {
             let id = CaseId::in_campaign(&self.name_from(image), seed, iteration);
             let (pool, fields) = (pool.as_deref(), fields.as_deref());
             match draws {
-                Begins::Native(profile) => profile.decode_from(id, iter_seed, pool, image),
+                Begins::Native(profile) => profile.decode(id, iter_seed, pool, Some(image)),
                 Begins::Malformed(profile) => {
                     profile.decode_from(id, iter_seed, pool, fields, image)
                 }

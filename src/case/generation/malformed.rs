@@ -15,7 +15,7 @@ use crate::image::content::{Fill, Write};
 use crate::image::format::Format;
 use crate::image::options::{Compat, CreateOption};
 use crate::operation::Operation;
-use crate::operation::chain::{Chain, Layer};
+use crate::operation::chain::Layer;
 use crate::operation::malformed::{BaseImage, Change, Malformed, ReadRequest};
 use crate::tool::request::SnapshotAction;
 
@@ -231,19 +231,10 @@ impl MalformedProfile {
         if malformed.reads.is_empty() && malformed.change.is_none() {
             malformed.reads = vec![ReadRequest::Info, ReadRequest::Contents];
         }
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let (seed, iteration) = id.campaign().unzip();
+        let operation = Operation::Malformed(malformed);
         Case {
-            generation: id.generation,
-            seed,
-            iteration,
-            iter_seed: Some(iter_seed),
-            image: Chain::no_source(),
-            from: None,
-            ops: vec![Operation::Malformed(malformed)],
-            words_used: random.words_used(),
-            ops_filter: pool.map(owned),
             fields_filter: fields.map(<[String]>::to_vec),
+            ..Case::drawn(id, iter_seed, random.words_used(), operation, pool)
         }
     }
 

@@ -272,41 +272,30 @@ impl NativeProfile {
         self.kinds.iter().map(|kind| kind.name()).collect()
     }
 
-    /// Decodes the iteration whose own seed is `iter_seed`. `pool` replaces the profile's kinds of steps.
-    pub(super) fn decode(&self, id: CaseId, iter_seed: u64, pool: Option<&[&str]>) -> Case {
-        let mut random = NativeRandom::new(iter_seed);
-        let kinds = match pool {
-            Some(pool) => named(pool),
-            None => self.kinds.to_vec(),
-        };
-        let mut chain = budget::within(&mut random, self.budget, |random| match self.for_readers {
-            true => readers::draw(random, self, &kinds),
-            false => self.chain(random, &kinds),
-        });
-        textures::give(&mut random, self.textured_percent, &mut chain);
-        case_of(id, iter_seed, &random, chain, pool)
-    }
-
-    /// Decodes the iteration that begins with an image from outside.
-    pub(super) fn decode_from(
+    /// Decodes the iteration whose own seed is `iter_seed`, which begins with an image from outside if there is one. `pool` replaces the profile's
+    /// kinds of steps.
+    pub(super) fn decode(
         &self,
         id: CaseId,
         iter_seed: u64,
         pool: Option<&[&str]>,
-        image: &StartImage,
+        image: Option<&StartImage>,
     ) -> Case {
         let mut random = NativeRandom::new(iter_seed);
         let kinds = match pool {
             Some(pool) => named(pool),
             None => self.kinds.to_vec(),
         };
-        let mut chain = budget::within(&mut random, self.budget, |random| {
-            self.chain_from(random, &kinds, &image.layers)
+        let mut chain = budget::within(&mut random, self.budget, |random| match image {
+            Some(image) => self.chain_from(random, &kinds, &image.layers),
+            None if self.for_readers => readers::draw(random, self, &kinds),
+            None => self.chain(random, &kinds),
         });
         textures::give(&mut random, self.textured_percent, &mut chain);
+        let words_used = random.words_used();
         Case {
-            from: Some(image.from.clone()),
-            ..case_of(id, iter_seed, &random, chain, pool)
+            from: image.map(|image| image.from.clone()),
+            ..Case::drawn(id, iter_seed, words_used, Operation::Chain(chain), pool)
         }
     }
 
@@ -345,29 +334,6 @@ impl NativeProfile {
             }
         }
         steps
-    }
-}
-
-/// The case of a drawn chain.
-fn case_of(
-    id: CaseId,
-    iter_seed: u64,
-    random: &NativeRandom,
-    chain: Chain,
-    pool: Option<&[&str]>,
-) -> Case {
-    let (seed, iteration) = id.campaign().unzip();
-    Case {
-        generation: id.generation,
-        seed,
-        iteration,
-        iter_seed: Some(iter_seed),
-        image: Chain::no_source(),
-        from: None,
-        ops: vec![Operation::Chain(chain)],
-        words_used: random.words_used(),
-        ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),
-        fields_filter: None,
     }
 }
 

@@ -18,7 +18,6 @@ use crate::disk_format::writer::{WrittenImage, WrittenLayer};
 use crate::image::format::Format;
 use crate::image::unusual::Unusual;
 use crate::operation::Operation;
-use crate::operation::chain::Chain;
 use crate::operation::written::{Look, Writer, Written};
 
 /// Percentage of the questions that a case asks.
@@ -125,19 +124,8 @@ impl WrittenProfile {
             image,
             looks,
         };
-        let (seed, iteration) = id.campaign().unzip();
-        Case {
-            generation: id.generation,
-            seed,
-            iteration,
-            iter_seed: Some(iter_seed),
-            image: Chain::no_source(),
-            from: None,
-            ops: vec![Operation::Written(written)],
-            words_used: random.words_used(),
-            ops_filter: pool.map(|pool| pool.iter().map(|name| (*name).to_owned()).collect()),
-            fields_filter: None,
-        }
+        let operation = Operation::Written(written);
+        Case::drawn(id, iter_seed, random.words_used(), operation, pool)
     }
 }
 

@@ -185,11 +185,6 @@ impl ChainState {
         self.doubtful.get(&self.top().path).copied()
     }
 
-    /// Whether this image's size may differ from that of its model.
-    pub(super) fn doubtful_size_of(&self, file: &ImageFile) -> bool {
-        self.doubtful.contains_key(&file.path)
-    }
-
     /// Whether the image's bitmaps may be missing.
     pub(super) fn has_unsure_bitmaps(&self) -> bool {
         self.unsure_bitmaps.contains(&self.top().path)

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::chain_state::ChainState;
 use super::faults;
-use super::kept;
+use super::kept_overlay;
 use super::session;
 use super::step::ChainStep;
 use super::witnesses::witnesses;
@@ -37,7 +37,7 @@ pub(super) fn judge(
 ) -> Option<Finding> {
     let (chain_state, step) = chain_state.resolved(step);
     let chain_state = &*chain_state;
-    let emptied = kept::emptied(step, chain_state, ours, theirs);
+    let emptied = kept_overlay::emptied(step, chain_state, ours, theirs);
     let (ours, theirs) = (&ours.answer, &theirs.answer);
     match step {
         ChainStep::Commit { .. } => emptied,

@@ -50,11 +50,12 @@ pub(super) fn rebase(
         return rebase(onto, false, false);
     }
     let (is_unsafe, compresses) = (random.percent(20), random.percent(25));
-    let step = rebase(onto, is_unsafe, compresses && !is_unsafe);
-    match is_admitted(&step) {
-        true => step,
-        false => rebase(onto, false, compresses),
-    }
+    let plain = rebase(onto, false, false);
+    let wanted = [
+        rebase(onto, is_unsafe, compresses && !is_unsafe),
+        rebase(onto, false, compresses),
+    ];
+    wanted.into_iter().find(is_admitted).unwrap_or(plain)
 }
 
 /// A commit into the backing file, or into an image that is named.
@@ -176,6 +177,9 @@ pub(super) fn convert_into(
     profile: &NativeProfile,
     chain_state: &ChainState,
 ) -> Option<ChainStep> {
+    if !profile.has_modes {
+        return None;
+    }
     let mut mode = CopyMode::default();
     converts::copy_mode(random, chain_state, &mut mode);
     // The holes that are looked for are at least as long as a sector.
@@ -186,5 +190,5 @@ pub(super) fn convert_into(
     if !is_admitted(&step(&mode)) {
         mode.target_is_zero = false;
     }
-    (profile.has_modes && is_admitted(&step(&mode))).then(|| step(&mode))
+    Some(step(&mode)).filter(is_admitted)
 }

@@ -55,8 +55,8 @@ impl ChainState {
         let Some(lower) = self.lower(layer) else {
             return Err(Unsettled("there is no such image below the current one"));
         };
-        let changes_nothing_known = "what is seen in that image is not settled";
-        only_if(!self.is_unsettled(layer), Unsettled(changes_nothing_known))?;
+        let unsettled = "what is seen in that image is not settled";
+        only_if(!self.is_unsettled(layer), Unsettled(unsettled))?;
         let is_nested =
             step.is_copy() || matches!(step, ChainStep::Below { .. } | ChainStep::Refused { .. });
         let nested = "a copy of an image below the current one would lie below nothing";

@@ -88,16 +88,16 @@ impl ChainState {
                 .is_some_and(|(old, new)| old.shows_the_same(&new))
     }
 
-    /// Whether a rebase may compress what it copies. qemu-img 10.0.2 may end with a failed assertion where there are
-    /// subclusters, and never compresses into a data file or under encryption.
+    /// Whether a rebase may compress what it copies. qemu-img 10.0.2 never compresses into a data file or under encryption, and may end with a
+    /// failed assertion in other images than plain ones.
     fn sense_of_compression(&self, compresses: bool) -> Sensible {
         let top = self.top();
         let is_plain = top.data_file().is_none() && !top.is_encrypted();
         let plain = "clusters of such an image are not compressed";
         only_if(!compresses || is_plain, MayBeRefused(plain))?;
-        let subclusters = "a compressing rebase of an image with subclusters is not settled";
+        let others = "what a compressing rebase makes of such an image is not settled";
         let is_simple = !top.options.has_extended_l2();
-        only_if(!compresses || is_simple, Unsettled(subclusters))
+        only_if(!compresses || is_simple, Unsettled(others))
     }
 
     fn sense_of_commit(&self, base: Option<usize>) -> Sensible {
@@ -107,7 +107,7 @@ impl ChainState {
         let (Some(index), Some(below), Some(lower)) = (index, below, lower) else {
             return Err(MayBeRefused("there is no image below the current one"));
         };
-        // The image is then opened by options, which do not find the name of another one.
+        // The secret of a backing file is given by options, and qemu-img finds no image by its name behind those.
         let locked = "of an encrypted chain, no image to commit to is found by its name";
         let is_found = base.is_none() || !self.top().is_locked();
         only_if(is_found, MayBeRefused(locked))?;
@@ -145,7 +145,7 @@ impl ChainState {
             !file.is_locked() && !self.top().is_locked(),
             MayBeRefused(locked),
         )?;
-        let is_sure = !self.is_of_doubtful_size() && !self.doubtful_size_of(file);
+        let is_sure = !self.is_of_doubtful_size() && !there.is_of_doubtful_size();
         only_if(is_sure, Unsettled("one of the two may have another size"))?;
         let fits = model.top.size >= self.model.top.size;
         only_if(fits, MayBeRefused("the image that is there is too small"))?;
