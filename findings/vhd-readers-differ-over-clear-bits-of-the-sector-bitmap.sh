@@ -1,10 +1,11 @@
 #!/bin/sh
 # A block of a dynamic VHD has a bitmap of its sectors in front of its data. What does a reader show of a sector whose bit is clear, when
-# the block holds data there? libvhdi 20260901 goes by the bitmap and shows zeros, dissect.hypervisor 3.21 shows the data.
+# the block holds data there? libvhdi 20260901 goes by the bitmap and shows zeros, dissect.hypervisor 3.21 and qemu-img 10.0 show the data.
 # Virtual Hard Disk Image Format Specification, Block Allocation Table and Data Blocks: of a dynamic disk, a bit says whether the sector
 # holds data. It does not say what is to be seen of the others; programs that leave the bits clear over data exist all the same.
 #
-# Exit status: 0 the behaviour is as told, 1 it is not, 2 it could not be tried. Needs python3 with venv and pip, and a C compiler.
+# Exit status: 0 the behaviour is as told, 1 it is not, 2 it could not be tried. Needs qemu-img 10.0 on PATH, python3 with
+# venv and pip, and a C compiler.
 set -u
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
@@ -34,7 +35,7 @@ data = b"M" * 4096 + b"c" * 4096 + bytes(BLOCK - 8192)
 open("a.vhd", "wb").write(footer + header + table + bitmap + data + footer)
 PY
 cat >look.py <<'PY'
-import sys
+import subprocess
 from importlib.metadata import version
 import pyvhdi
 from dissect.hypervisor.disk.vhd import VHD
@@ -47,15 +48,25 @@ def libvhdi():
 def dissect():
     return VHD(open("a.vhd", "rb")).read(8192)
 
-for name, package, read in (("libvhdi", "libvhdi-python", libvhdi), ("dissect.hypervisor", "dissect.hypervisor", dissect)):
+def qemu_img():
+    subprocess.run(["qemu-img", "convert", "-f", "vpc", "-O", "raw", "a.vhd", "a.raw"], check=True)
+    return open("a.raw", "rb").read(8192)
+
+def told(read):
     shown = read()
     words = {b"M": "data", b"c": "data", b"\0": "zeros"}
-    told = [words.get(shown[at : at + 1], "something else") for at in (0, 4096)]
-    print(name, version(package), "marked sectors:", told[0] + ", others:", told[1])
+    marked, others = (words.get(shown[at : at + 1], "something else") for at in (0, 4096))
+    return f"marked sectors: {marked}, others: {others}"
+
+for name, package, read in (("libvhdi", "libvhdi-python", libvhdi), ("dissect.hypervisor", "dissect.hypervisor", dissect)):
+    print(name, version(package), told(read))
+print("qemu-img 10.0", told(qemu_img))
 PY
+qemu-img --version | grep -F 'version 10.0.' || exit 2
 v/bin/python make.py && v/bin/python look.py >seen || exit 2
 cat seen
 diff - seen <<'SEEN'
 libvhdi 20260901 marked sectors: data, others: zeros
 dissect.hypervisor 3.21 marked sectors: data, others: data
+qemu-img 10.0 marked sectors: data, others: data
 SEEN
