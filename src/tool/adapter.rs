@@ -59,13 +59,19 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
         arguments,
         environment: Vec::new(),
     };
-    let words = move |request: &Request, version: u32| {
-        Some(Reproducer::AdapterLine {
-            command: command.clone(),
-            line: Message::line(request, Path::new(DIRECTORY_MARK), version).ok()?,
-        })
-    };
+    let words =
+        move |request: &Request, version: u32| reproducer(command.clone(), request, version);
     start_with_words(start, tool_env, Box::new(words))
+}
+
+/// Returns how a person asks a program that speaks the protocol in this version.
+pub(super) fn reproducer(
+    command: Vec<String>,
+    request: &Request,
+    version: u32,
+) -> Option<Reproducer> {
+    let line = Message::line(request, Path::new(DIRECTORY_MARK), version).ok()?;
+    Some(Reproducer::AdapterLine { command, line })
 }
 
 /// Starts the adapter and reads its hello; `words` returns how a person makes a request.

@@ -5,12 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::adapter::{Pool, Start, protocol, protocol::Hello, protocol::Message};
+use super::adapter::{self, Pool, Start, protocol, protocol::Hello};
 use super::library::hosting::Hosted;
-use super::{
-    CallContext, Capabilities, DIRECTORY_MARK, Reproducer, Support, Tool, ToolEnv, arithmetic,
-    worker,
-};
+use super::{CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, arithmetic, worker};
 use crate::base::error::Result;
 use crate::image::content::Write;
 use crate::image::options::Preallocation;
@@ -100,13 +97,9 @@ impl Tool for Embedded {
         if self.support(request) != Support::Yes {
             return None;
         }
-        self.library.own_reproducer(request).or_else(|| {
-            let line = Message::line(request, Path::new(DIRECTORY_MARK), protocol::VERSION);
-            Some(Reproducer::AdapterLine {
-                command: self.adapter.clone(),
-                line: line.ok()?,
-            })
-        })
+        self.library
+            .own_reproducer(request)
+            .or_else(|| adapter::reproducer(self.adapter.clone(), request, protocol::VERSION))
     }
 }
 

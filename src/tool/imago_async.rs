@@ -6,10 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::adapter::{Pool, Start, protocol, protocol::Hello, protocol::Message};
+use super::adapter::{self, Pool, Start, protocol, protocol::Hello};
 use super::{
-    CallContext, Capabilities, DIRECTORY_MARK, Reproducer, Support, Tool, ToolEnv, ToolSpec,
-    arithmetic, command_line, imago, worker,
+    CallContext, Capabilities, Reproducer, Support, Tool, ToolEnv, ToolSpec, arithmetic,
+    command_line, imago, worker,
 };
 use crate::base::error::{Error, Result};
 use crate::tool::request::{Answer, Request};
@@ -103,13 +103,8 @@ impl Tool for ImagoAsync {
         if self.support(request) != Support::Yes {
             return None;
         }
-        let line = Message::line(request, Path::new(DIRECTORY_MARK), protocol::VERSION);
         let program = self.program.display().to_string();
-        Some(Reproducer::AdapterLine {
-            command: [&program, worker::ADAPTER_ARGUMENT, NAME]
-                .map(str::to_owned)
-                .to_vec(),
-            line: line.ok()?,
-        })
+        let command = [&program, worker::ADAPTER_ARGUMENT, NAME].map(str::to_owned);
+        adapter::reproducer(command.to_vec(), request, protocol::VERSION)
     }
 }

@@ -84,20 +84,17 @@ pub fn matrix(lines: &[Line]) -> String {
     text.push_str(&wrapped(&letters.join(", "), WIDTH, "  "));
     for line in lines {
         if let Err(error) = &line.opened {
-            let not_here = format!("{} not here: {}", line.row.name, to_get(&error.to_string()));
+            let (row, error) = (line.row, error.to_string());
+            // How a tool is had is enough for one screen; `--verbose` has the rest.
+            let told = match error.contains(row.install) {
+                true => row.install,
+                false => &error,
+            };
+            let not_here = format!("{} not here: {told}", row.name);
             text.push_str(&wrapped(&not_here, WIDTH, "  "));
         }
     }
     text
-}
-
-/// Returns how a tool is had, which its error says in brackets; the whole error if it does not. `--verbose` has the rest.
-fn to_get(error: &str) -> String {
-    let told = error.split_once('(').and_then(|(_, rest)| {
-        let ended = rest.split_once("): ").map(|(told, _)| told);
-        ended.or_else(|| rest.strip_suffix(')'))
-    });
-    told.unwrap_or(error).to_owned()
 }
 
 fn cell(tool: &dyn Tool, format: Format) -> String {
