@@ -7,8 +7,7 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::picture::size;
-use super::views::strip;
+use super::views::{figure, strip};
 use crate::base::error::{Error, Result};
 use crate::base::prose::printable;
 use crate::image::format::Format;
@@ -127,18 +126,11 @@ fn picture(cell: &Cell) -> Markup {
         return html! {};
     };
     let bytes = shown.guest_bytes;
-    html! {
-        figure.picture {
-            figcaption {
-                (size(bytes)) " of guest address space. "
-                span.entry { span.key.data {} " blocks with data" } " "
-                span.entry { span.key.differing {} " outlined: not what was written" }
-            }
-            (strip("written by the recipe", bytes, &shown.written, &[]))
-            (strip(&format!("{} reads", cell.reader), bytes, &shown.read, &shown.differing))
-            div.scale aria-hidden="true" { span { "0" } span { (size(bytes / 2)) } span { (size(bytes)) } }
-        }
-    }
+    let strips = html! {
+        (strip("written by the recipe", bytes, &shown.written, &[]))
+        (strip(&format!("{} reads", cell.reader), bytes, &shown.read, &shown.differing))
+    };
+    figure(bytes, "not what was written", &strips)
 }
 
 #[cfg(test)]

@@ -91,21 +91,29 @@ fn picture(views: &[View]) -> Markup {
     let Some(guest_bytes) = guest_bytes.filter(|bytes| *bytes > 0) else {
         return html! {};
     };
+    let strips = html! {
+        @for view in views {
+            @if let Some(seen) = view.seen() {
+                (strip(&format!("{} reads", view.tool), guest_bytes, &seen.contents().non_zero_ranges(), &seen.ranges))
+            }
+            @if let Some(Mapping::Data(data)) = &view.map {
+                (strip(&format!("{} maps", view.tool), guest_bytes, data, &[]))
+            }
+        }
+    };
+    figure(guest_bytes, "not what most see", &strips)
+}
+
+/// A picture of strips of the guest address space, with what the outlined blocks are.
+pub(super) fn figure(guest_bytes: u64, outlined: &str, strips: &Markup) -> Markup {
     html! {
         figure.picture {
             figcaption {
                 (size(guest_bytes)) " of guest address space. "
                 span.entry { span.key.data {} " blocks with data" } " "
-                span.entry { span.key.differing {} " outlined: not what most see" }
+                span.entry { span.key.differing {} " outlined: " (outlined) }
             }
-            @for view in views {
-                @if let Some(seen) = view.seen() {
-                    (strip(&format!("{} reads", view.tool), guest_bytes, &seen.contents().non_zero_ranges(), &seen.ranges))
-                }
-                @if let Some(Mapping::Data(data)) = &view.map {
-                    (strip(&format!("{} maps", view.tool), guest_bytes, data, &[]))
-                }
-            }
+            (strips)
             div.scale aria-hidden="true" { span { "0" } span { (size(guest_bytes / 2)) } span { (size(guest_bytes)) } }
         }
     }
