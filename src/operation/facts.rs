@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::image::options::{Compat, CreateOption, Subformat};
 use crate::operation::feature::Feature;
-use crate::oracle::observations::{Observations, Output, Side, StepResult, Task};
+use crate::oracle::observations::{HarnessAction, Observations, Output, Side, StepResult, Task};
 use crate::oracle::verdict::Place;
 use crate::tool::request::{ImageFile, Request};
 
@@ -30,9 +30,11 @@ use crate::tool::request::{ImageFile, Request};
 /// * `damaged`: A damaged structure or field.
 /// * `only`: The only damaged structure or field, if there is just one.
 /// * `how`: The kind of a mutation: `STRUCTURE.FIELD:VALUE`, or `STRUCTURE:cut`.
+/// * `within`: The kind of request within which a call was made to fail.
+/// * `fault`: The kind of that call, and what came of it.
 /// * `writer`: The tool that wrote the image, where a case names one.
 /// * `space`: Whether the file takes no more host space than a guest could ever have filled.
-pub const KEYS: [&str; 17] = [
+pub const KEYS: [&str; 19] = [
     "step",
     "by",
     "file",
@@ -41,6 +43,8 @@ pub const KEYS: [&str; 17] = [
     "done",
     "own",
     "origin",
+    "within",
+    "fault",
     "writer",
     "before",
     "own_before",
@@ -115,6 +119,11 @@ impl Facts {
         let task = &step_result.step.task;
         facts.add("step", task.name());
         facts.add("by", step_result.by.name());
+        if let Task::Harness(HarnessAction::Fault { request, fault, .. }) = task {
+            facts.add("within", request.name());
+            facts.add("fault", fault.call.name());
+            facts.add("fault", fault.how.name());
+        }
         match task {
             Task::Tool(
                 Request::Convert { source, target, .. }

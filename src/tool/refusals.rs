@@ -40,6 +40,9 @@ static REFUSALS: &[Refusal] = &[
     refusal("7zz", Unusual::LargeSectors, LARGE_SECTORS),
     refusal("imago", Unusual::FileName, NAMES),
     refusal("imago", Unusual::JsonName, NAMES),
+    refusal("imago", Unusual::Vmfs, "extents of ESX"),
+    refusal("fs-explorer", Unusual::JsonName, NAMES),
+    refusal("vbox-img", Unusual::Cowd, "sparse extents of ESX"),
     refusal("dissect.hypervisor", Unusual::FileName, NAMES),
     refusal("dissect.hypervisor", Unusual::JsonName, NAMES),
     refusal(
@@ -51,6 +54,8 @@ static REFUSALS: &[Refusal] = &[
     refusal("7zz", Unusual::ZeroExtent, "extents of zeros"),
     refusal("7zz", Unusual::Cowd, "sparse extents of ESX"),
     refusal("qcow2-core", Unusual::ShortFile, SHORT),
+    refusal("vbox-img", Unusual::ShortFile, SHORT),
+    refusal("fs-explorer", Unusual::ShortFile, SHORT),
     refusal("dissect.hypervisor", Unusual::ShortFile, SHORT),
     refusal("libvmdk", Unusual::ZeroExtent, "extents of zeros"),
     refusal("libqcow", Unusual::LongHeader, "longer headers"),

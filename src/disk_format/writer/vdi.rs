@@ -12,6 +12,8 @@ const VERSION: u32 = 0x0001_0001;
 /// The lengths of the header from its own field on: QEMU's, and VirtualBox's with the last identifiers and the geometry of LBA.
 const HEADER_SIZE: u32 = 0x180;
 const LONG_HEADER_SIZE: u32 = 0x190;
+/// Where the longer header tells the size of a sector once more.
+const LBA_SECTOR: usize = 468;
 /// Entries of blocks that have no place: never written, and zero.
 const UNALLOCATED: u32 = u32::MAX;
 const DISCARDED: u32 = u32::MAX - 1;
@@ -95,7 +97,9 @@ fn header(
         (384, blocks as u32),
         (388, present as u32),
     ];
-    for (offset, word) in words {
+    // The geometry of LBA, which the longer header ends with: VirtualBox wants its sectors to have 512 bytes.
+    let sector_of_lba = is_long.then_some((LBA_SECTOR, SECTOR_BYTES as u32));
+    for (offset, word) in words.into_iter().chain(sector_of_lba) {
         header[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
     }
     header[368..376].copy_from_slice(&layer.size.to_le_bytes());
@@ -103,4 +107,26 @@ fn header(
     header[392..408].fill(0x1e);
     header[408..424].fill(0x2e);
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::format::Format;
+
+    #[test]
+    fn the_longer_header_tells_sectors_of_512_bytes_without_which_virtualbox_refuses_it() {
+        let sector = |unusual: Vec<Unusual>| {
+            let layer = WrittenLayer {
+                unit_bits: 20,
+                unusual,
+                ..WrittenLayer::plain(Format::Vdi, 1 << 20)
+            };
+            let header = header(&layer, false, [MIB, 2 * MIB, 1, 0]);
+            u32::from_le_bytes(header[LBA_SECTOR..][..4].try_into().expect("four bytes"))
+        };
+        assert_eq!(sector(vec![Unusual::MapAtMib]), 512);
+        // The shorter header ends before.
+        assert_eq!(sector(Vec::new()), 0);
+    }
 }
