@@ -227,6 +227,8 @@ pub struct StepResult {
     pub changed_files: Vec<String>,
     /// The space in bytes of all files of the side after the step; 0 in an operation without [`ResourceBounds`].
     pub scratch_bytes: u64,
+    /// Of a measurement of a snapshot by the candidate: what the reference measures for the same file, of the snapshot and of the image itself.
+    pub measured_again: Option<[Answer; 2]>,
 }
 
 /// An inspection of an output.

@@ -95,7 +95,9 @@ impl Library for Reader {
     }
 
     fn read(&self, image: &mut Disk, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        if image.position.replace(offset + buffer.len() as u64) != Some(offset) {
+        // A session asks for ranges that no disk has, too: what the library says of them is its answer.
+        let end = offset.checked_add(buffer.len() as u64);
+        if std::mem::replace(&mut image.position, end) != Some(offset) {
             image.bytes.seek(SeekFrom::Start(offset))?;
         }
         Ok(image.bytes.read_exact(buffer)?)
@@ -119,5 +121,32 @@ impl Library for Reader {
         };
         let template = self.by_hand;
         Some(Reproducer::RustCall { template, call })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn a_range_that_no_disk_has_is_refused_by_the_library_and_not_a_panic_of_ours() {
+        let reader = Reader {
+            name: "reader",
+            version: "1",
+            format: Format::Vdi,
+            lacks: &[],
+            open: |_| Ok(Disk::new(4, Cursor::new(b"data"))),
+            by_hand: "",
+        };
+        let mut disk = Disk::new(4, Cursor::new(b"data"));
+        let mut buffer = [0; 4];
+        assert!(reader.read(&mut disk, u64::MAX - 1, &mut buffer).is_err());
+        // What is read next is still what is there.
+        reader
+            .read(&mut disk, 0, &mut buffer)
+            .expect("it is within the disk");
+        assert_eq!(&buffer, b"data");
     }
 }

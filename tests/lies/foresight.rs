@@ -52,6 +52,7 @@ fn foresee(file: &ImageFile, size: u64, snapshots: u64) {
 fn smooth(steps: &[Step]) -> Observations {
     let step_result = |step: &Step| StepResult {
         scratch_bytes: 0,
+        measured_again: None,
         step: step.clone(),
         by: Side::Reference,
         answer: Exit::Success.into(),

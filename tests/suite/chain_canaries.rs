@@ -127,6 +127,17 @@ deep_canaries! {
     a_sector_lost_above_an_encrypted_backing_image_is_blamed: "zeroes_a_sector_over_an_encrypted_image";
 }
 
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn measuring_the_current_contents_instead_of_the_snapshot_is_blamed() {
+    let steps = ["write", "snapshot", "measure"];
+    let (_, record, _workdir) = found("native3", "measures_what_is_current", &steps, 500);
+    assert_eq!(record.kind.as_deref(), Some("chain_measure_divergence"));
+}
+
 /// Shrinks the case in at most `attempts` attempts. Returns the case and its JSON.
 fn shrunk(session: &Session, record: &Record, attempts: usize) -> (Case, String) {
     let limits = Limits {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::chain_state::ChainState;
 use super::faults;
 use super::kept_overlay;
+use super::measurement;
 use super::session;
 use super::step::ChainStep;
 use super::witnesses::witnesses;
@@ -38,6 +39,7 @@ pub(super) fn judge(
     let (chain_state, step) = chain_state.resolved(step);
     let chain_state = &*chain_state;
     let emptied = kept_overlay::emptied(step, chain_state, ours, theirs);
+    let of_image = measurement::of_image(ours);
     let (ours, theirs) = (&ours.answer, &theirs.answer);
     match step {
         ChainStep::Commit { .. } => emptied,
@@ -60,6 +62,7 @@ pub(super) fn judge(
             let expected = chain_state.fully_allocated(*target, options);
             measures(expected, ours, theirs)
                 .or_else(|| spaces(chain_state, snapshot.as_deref(), ours, theirs))
+                .or(of_image)
         }
         ChainStep::SnapshotList => lists(chain_state, ours, theirs),
         ChainStep::Session { requests } => session::judge(requests, chain_state, ours, theirs),
@@ -262,7 +265,7 @@ fn checks(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Fi
 }
 
 /// Returns a value of a report, or why there is no report.
-fn value(report: &Report, key: &str) -> String {
+pub(super) fn value(report: &Report, key: &str) -> String {
     let value = report.tree().map(|tree| tree[key].to_string());
     value.unwrap_or_else(str::to_owned)
 }

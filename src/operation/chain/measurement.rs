@@ -4,9 +4,12 @@
 //! is known. How much a *fully allocated* image takes follows from the size and the options alone.
 
 use super::chain_state::ChainState;
+use super::witnesses::witnesses;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::CreateOptions;
-use crate::tool::request::ImageFile;
+use crate::oracle::observations::StepResult;
+use crate::oracle::verdict::{DivergenceKind, Finding, Subject};
+use crate::tool::request::{Answer, ImageFile};
 
 /// The bytes of an entry of an L1 table, a refcount table, and a usual L2 table (qcow2 specification).
 const ENTRY_BYTES: u64 = 8;
@@ -37,6 +40,31 @@ impl ChainState {
             _ => None,
         }
     }
+}
+
+/// Returns a finding if the candidate measured the image in place of its snapshot: of the same file, the reference measures as much for the image, and
+/// something else for the snapshot. A tool that tells the space of a fully allocated image, whatever is there, tells it of both.
+pub(super) fn of_image(ours: &StepResult) -> Option<Finding> {
+    let [of_snapshot, of_image] = ours.measured_again.as_ref()?;
+    let required = |answer: &Answer| {
+        let report = answer.report.tree().ok()?;
+        Some(report["required"].as_u64()?.to_string())
+    };
+    let told = required(&ours.answer)?;
+    let (snapshot, image) = (required(of_snapshot)?, required(of_image)?);
+    let is_estimate = ours.answer.report.tree().ok()?["fully-allocated"].as_u64()
+        == ours.answer.report.tree().ok()?["required"].as_u64();
+    let is_of_image = told == image && told != snapshot && !is_estimate;
+    is_of_image
+        .then(|| {
+            let values = [told, snapshot.clone(), snapshot];
+            witnesses(
+                DivergenceKind::ChainMeasure,
+                Subject::IntermediateRequired {},
+                values,
+            )
+        })
+        .flatten()
 }
 
 /// Returns the bytes of a qcow2 whose every cluster is allocated: the header, the L1 table, the L2 tables and the data, each in whole clusters, and

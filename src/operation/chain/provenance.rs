@@ -302,6 +302,7 @@ mod tests {
             file_bytes: None,
             changed_files: Vec::new(),
             scratch_bytes: 0,
+            measured_again: None,
         });
         let side_run = SideRun {
             step_results: step_results.collect(),

@@ -130,6 +130,7 @@ pub fn step_result(step: &Step, by: Side, answer: Answer) -> StepResult {
         file_bytes: None,
         changed_files: Vec::new(),
         scratch_bytes: 0,
+        measured_again: None,
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) fn came_out(steps: &[Step], evidence: &Evidence) -> Observations {
         let step_results = std::iter::zip(steps, calls).map(|(step, call)| StepResult {
             changed_files: Vec::new(),
             scratch_bytes: 0,
+            measured_again: None,
             step: step.clone(),
             by: call.by,
             answer: answer(&call.exit),

@@ -75,8 +75,8 @@ pub(super) fn of_steps(input: &ScriptInput<'_>) -> Option<Check> {
             ChainStep::Measure { snapshot, .. }
                 if matches!(subject, Subject::IntermediateRequired {}) =>
             {
-                let least = chain_state.measured_bytes(snapshot.as_deref());
-                (String::new(), measures_enough(index, least))
+                let enough = measures_enough(index, &chain_state, snapshot.as_deref());
+                (String::new(), enough)
             }
             ChainStep::Measure { .. } if matches!(subject, Subject::IntermediateMeasure {}) => {
                 text.push_str(&measures_differently(index));
@@ -133,9 +133,19 @@ fn is_list(subject: &Subject) -> bool {
     matches!(subject, Subject::IntermediateSnapshotsListed { .. })
 }
 
-/// Returns a test whether a measurement has room for the data.
-fn measures_enough(index: usize, least: u64) -> String {
-    format!("[ \"$(value required \"$1/{index}.out\")\" -ge {least} ]")
+/// Returns a test whether a measurement has room for the data. Whether it is the snapshot that was measured shows in what the reference measures.
+fn measures_enough(index: usize, chain_state: &ChainState, snapshot: Option<&str>) -> String {
+    let least = chain_state.measured_bytes(snapshot);
+    let value = |side: &str| format!("$(value required \"{side}/{index}.out\")");
+    let enough = format!("[ \"{}\" -ge {least} ]", value("$1"));
+    match snapshot {
+        Some(_) => format!(
+            "{enough} && [ \"{}\" = \"{}\" ]",
+            value("$1"),
+            value("reference")
+        ),
+        None => enough,
+    }
 }
 
 /// Returns a line that ends the script if the two sides measure a fully allocated image differently.

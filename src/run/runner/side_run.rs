@@ -71,6 +71,10 @@ impl<'runner> CaseRun<'runner> {
                 }
             };
             let file_bytes = self.scratch_dir.length(side, &step.task.file().path);
+            let measured_again = match by {
+                Side::Candidate => self.measured_again(&step.task, &answer)?,
+                Side::Reference => None,
+            };
             // Resource bounds apply from the step on that damages the image, not to the steps that make it.
             self.bounds = self.bounds.or(bounds.filter(|_| is_damage));
             let space = self.bounds.map(|_| self.scratch_dir.space(side));
@@ -82,6 +86,7 @@ impl<'runner> CaseRun<'runner> {
                 file_bytes,
                 changed_files: changed(&before, &after),
                 scratch_bytes: space.unwrap_or(0),
+                measured_again,
             });
             before = after;
             if !goes_on {
@@ -89,6 +94,24 @@ impl<'runner> CaseRun<'runner> {
             }
         }
         Ok(side_run)
+    }
+
+    /// Has the reference measure what the candidate measured, if that is a snapshot, and the image itself. How much is required depends on what is
+    /// allocated, which is the tools' choice: only another measurement of the same file tells whether the snapshot was measured.
+    fn measured_again(&mut self, task: &Task, answer: &Answer) -> Result<Option<[Answer; 2]>> {
+        let Task::Tool(request @ Request::Measure { snapshot, .. }) = task else {
+            return Ok(None);
+        };
+        if snapshot.is_none() || !answer.succeeded() || !self.can(Side::Reference, task) {
+            return Ok(None);
+        }
+        let mut of_image = request.clone();
+        if let Request::Measure { snapshot, .. } = &mut of_image {
+            *snapshot = None;
+        }
+        let again = |request| self.call(Side::Candidate, Side::Reference, request);
+        let [of_snapshot, of_image] = [request, &of_image].map(again);
+        Ok(Some([of_snapshot?, of_image?]))
     }
 
     /// Whether a side's own tool supports the task; it supports none of the harness's own.
