@@ -40,6 +40,7 @@ mod imago;
 mod imago_async;
 mod in_process;
 mod instar;
+mod interpreters;
 pub mod library;
 mod list;
 pub mod model;

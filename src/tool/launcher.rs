@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::request::Fault;
 use crate::base::error::{Error, Result};
 use crate::process::{
     Finished, ForkServer, Forked, Invocation, Omissions, Preload, SandboxPolicy, run, run_forked,
@@ -145,6 +146,8 @@ impl Launcher {
             // The peak memory of a forked child is unknown, and its memory limit is the server's.
             _ if invocation.memory_bytes_max.is_some() => run(invocation),
             ExecMode::Fork => self.fork(invocation),
+            // Only a forked call can have a fault, so there is nothing to compare with.
+            ExecMode::Check if Fault::is_asked_by(invocation.environment) => self.fork(invocation),
             ExecMode::Check => match self.objection(invocation.program) {
                 Some(_) => run(invocation),
                 None => {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::adapter::{self, Start};
 use super::command_line;
+use super::interpreters::{self, PYTHON};
 use super::{Reproducer, Row, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
 use crate::tool::request::{ImageFile, Request, SessionRequest, singles};
@@ -48,15 +49,12 @@ const FS_EXPLORER_REFUSALS: &str = "(FsExplorerError, OSError) + PARSING";
 const LIBYAL_REFUSALS: &str = "(OSError, ValueError)";
 const NBDKIT_REFUSALS: &str = "(Refusal, OSError)";
 
-/// The name of an interpreter; each of this name on `PATH` is tried.
-const INTERPRETER: &str = "python3";
-
 /// Opens the module of a row.
 pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let is_program = spec.name == "nbdkit";
     let interpreters: Vec<PathBuf> = match spec.path {
         Some(_) if !is_program => vec![command_line::find(spec)?],
-        _ => which::which_all(INTERPRETER).map_or_else(|_| Vec::new(), Iterator::collect),
+        _ => interpreters::all(PYTHON, tool_env),
     };
     let spoken_to: String;
     let (own, refusals) = match &*spec.name {

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use super::scripted_writer::{self, PYTHON, PYTHON_OPTIONS, Scripted};
+use super::interpreters::PYTHON;
+use super::scripted_writer::{self, PYTHON_OPTIONS, Scripted};
 use super::{Tool, ToolEnv, ToolSpec};
 use crate::base::error::Result;
 use crate::image::format::Format;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::command_line::{self, Program, words};
+use super::interpreters;
 use super::writing::{Form, ImageWriter};
 use super::{CallContext, Capabilities, Reproducer, Row, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
@@ -26,8 +27,7 @@ pub(super) struct Scripted {
     pub(super) makes: fn(&Form) -> bool,
 }
 
-/// A Python module: what a script of Python has in front of it.
-pub(super) const PYTHON: &str = "python3";
+/// What a script of Python has in front of it.
 pub(super) const PYTHON_OPTIONS: &[&str] = &["-c"];
 
 struct ScriptedWriter {
@@ -45,9 +45,7 @@ pub(super) fn open(
 ) -> Result<Arc<dyn Tool>> {
     let interpreters: Vec<PathBuf> = match spec.path {
         Some(_) => vec![command_line::find(spec)?],
-        None => {
-            which::which_all(library.interpreter).map_or_else(|_| Vec::new(), Iterator::collect)
-        }
+        None => interpreters::all(library.interpreter, tool_env),
     };
     let mut reason = String::new();
     for interpreter in interpreters {

@@ -378,3 +378,16 @@ fn a_write_that_fails_inside_the_first_thread_is_seen() {
     assert_eq!(run(dd, Some("write:3:eio")), Ending::Exited(1));
     assert_eq!(run(dd, None), Ending::Exited(0));
 }
+
+#[test]
+#[cfg(not(missing_qemu_img))]
+fn the_check_mode_compares_no_call_that_has_a_fault() {
+    let scratch = tempfile::tempdir().unwrap();
+    let launcher = Launcher::new(ExecMode::Check, false).for_qemu(true);
+    let create = "qemu-img create -f qcow2 image 1M";
+    let run = |fault| qemu(&launcher, create, scratch.path(), fault).ending;
+    assert_eq!(run(Some("write:1:eio")), Ending::Exited(1));
+    assert_eq!(launcher.compared(), Some((0, 0, None)));
+    assert_eq!(run(None), Ending::Exited(0));
+    assert_eq!(launcher.compared(), Some((1, 0, None)));
+}

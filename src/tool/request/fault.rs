@@ -93,4 +93,9 @@ impl Fault {
         let value = format!("{}:{}:{}", self.call.name(), self.number, self.how.name());
         (VARIABLE.into(), value.into())
     }
+
+    /// Whether a call's variables ask for a fault.
+    pub fn is_asked_by(variables: &[(OsString, OsString)]) -> bool {
+        variables.iter().any(|(name, _)| name == VARIABLE)
+    }
 }
