@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each is looked for on `PATH`; without it, `missing_NAME` is set.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 14] = [
     ("qemu_img", "qemu-img"),
     ("chromium", "chromium"),
     ("nextest", "cargo-nextest"),
@@ -23,6 +23,8 @@ const PROGRAMS: [(&str, &str); 12] = [
         "../lib/node_modules/@xen-orchestra/qcow2/package.json",
     ),
     ("imago_async", "imgduel-imago-async"),
+    ("vhdx_rs", "imgduel-vhdx-rs"),
+    ("qcow2_rs", "imgduel-qcow2-rs"),
 ];
 
 /// Python modules that tests need: a name, the modules, and whether any interpreter on `PATH` will do, as for a tool, or it must be the first.

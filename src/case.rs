@@ -214,8 +214,8 @@ impl Case {
         }
     }
 
-    /// Returns an error that names the first invalid field. Cases read from files need this check; generated ones are valid.
-    fn validity(&self) -> Validity {
+    /// Returns an error that names the first invalid field. Cases that are read from files or changed need this check; generated ones are valid.
+    pub fn validity(&self) -> Validity {
         validity::identifier("generation", &self.generation)?;
         if self.iter_seed.is_none() && self.seed.is_none() {
             return Err("iter_seed is missing: write it, or seed and iteration".to_owned());

@@ -36,6 +36,9 @@ pub mod origin;
 /// An image with fewer blocks of data.
 pub mod fewer;
 
+/// An image with less structure.
+pub mod trim;
+
 mod vhdx_blocks;
 
 /// What of an image is structure, and what is guest data.

@@ -48,6 +48,7 @@ mod python;
 mod pyvhd;
 #[cfg(feature = "qcow2-core")]
 mod qcow2_core;
+mod qcow2_rs;
 mod qemu_img;
 #[cfg(any(
     feature = "qcow2-core",
@@ -69,6 +70,7 @@ mod vdi;
 mod vhd_core;
 #[cfg(feature = "vhdx-core")]
 mod vhdx_core;
+mod vhdx_rs;
 #[cfg(feature = "vmdk-core")]
 mod vmdk_core;
 mod vmdkstream;

@@ -30,6 +30,20 @@ pub struct Block {
     cleared: Vec<(u64, Vec<u8>)>,
     /// Its place in the file; empty where others may lie in it too.
     place: Range<u64>,
+    /// Where it ends for a guest, in bytes; the end of the disk may lie before.
+    guest_end: u64,
+}
+
+impl Block {
+    /// Its place in the file; empty where others may lie in it too.
+    pub fn place(&self) -> &Range<u64> {
+        &self.place
+    }
+
+    /// Where it ends for a guest, in bytes.
+    pub fn guest_end(&self) -> u64 {
+        self.guest_end
+    }
 }
 
 /// Returns the blocks of data of an image's own file, in the order of the tables. Formats whose tables are not known here have none.
@@ -102,6 +116,7 @@ fn of_vdi(image: &ImageBytes) -> Result<Vec<Block>, Unparsable> {
         Block {
             cleared: vec![(map + index * 4, vec![0xff; 4])],
             place: start..start + block + extra,
+            guest_end: (index + 1) * block,
         }
     });
     Ok(blocks.collect())
@@ -130,6 +145,7 @@ fn of_vpc(image: &ImageBytes) -> Result<Vec<Block>, Unparsable> {
             cleared: vec![(map + index * 4, vec![0xff; 4])],
             // The footer at the end stays.
             place: start..(start + bitmap + block).min(last),
+            guest_end: (index + 1) * block,
         }
     });
     Ok(blocks.collect())
@@ -150,6 +166,7 @@ fn of_vhdx(image: &ImageBytes) -> Result<Vec<Block>, Unparsable> {
         Block {
             cleared: vec![(table.place + index * 8, vec![0; 8])],
             place: start..start + table.block,
+            guest_end: (index - index / (table.ratio + 1) + 1) * table.block,
         }
     });
     Ok(blocks.collect())
@@ -188,6 +205,7 @@ fn of_vmdk(image: &ImageBytes) -> Result<Vec<Block>, Unparsable> {
             blocks.push(Block {
                 cleared: fields.collect(),
                 place: start..start + grain * SECTOR_BYTES,
+                guest_end: (index as u64 * per_table + grain_index + 1) * grain * SECTOR_BYTES,
             });
         }
     }

@@ -22,6 +22,9 @@ pub(super) struct Table {
     pub(super) ratio: u64,
     /// The size of a block in bytes.
     pub(super) block: u64,
+    /// The size of the disk in bytes, and the offset of the item that has it.
+    pub(super) size: u64,
+    pub(super) size_place: u64,
 }
 
 /// Finds the table.
@@ -40,13 +43,13 @@ pub(super) fn table(image: &ImageBytes) -> Result<Table, Unparsable> {
     );
     let items = image.read("the metadata table", metadata, 64 * KIB)?;
     let count = little::<2>(&items, 10).min(2047) as usize;
-    let (mut size, mut block) = (0, 0);
+    let (mut size, mut size_place, mut block) = (0, 0, 0);
     for entry in (0..count).map(|index| &items[32 + index * 32..][..32]) {
         let item = metadata.saturating_add(little::<4>(entry, 16));
         let value = image.read("an item of metadata", item, 8)?;
         match little::<4>(entry, 0) {
             FILE_PARAMETERS => block = little::<4>(&value, 0),
-            DISK_SIZE => size = little::<8>(&value, 0),
+            DISK_SIZE => (size, size_place) = (little::<8>(&value, 0), item),
             _ => {}
         }
     }
@@ -60,5 +63,15 @@ pub(super) fn table(image: &ImageBytes) -> Result<Table, Unparsable> {
         entries: blocks + blocks.saturating_sub(1) / ratio,
         ratio,
         block,
+        size,
+        size_place,
     })
+}
+
+/// Whether every entry that has a place is of a payload block that is fully present (2.5.1.1).
+pub(super) fn is_plain(image: &ImageBytes) -> Result<bool, Unparsable> {
+    let table = table(image)?;
+    let bytes = image.read("the table of blocks", table.place, table.entries * 8)?;
+    let mut entries = bytes.chunks(8).map(|entry| little::<8>(entry, 0));
+    Ok(entries.all(|entry| entry >> 20 == 0 || entry & 7 == 6))
 }

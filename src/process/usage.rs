@@ -172,7 +172,7 @@ fn is_memfd(descriptor: &Path) -> bool {
 }
 
 /// Parses a line of proc_pid_maps(5): length, device, inode and name.
-fn mapping(line: &str) -> Option<(u64, (u32, u32), u64, &str)> {
+pub(super) fn mapping(line: &str) -> Option<(u64, (u32, u32), u64, &str)> {
     let mut fields = line.split_whitespace();
     let (begin, end) = fields.next()?.split_once('-')?;
     let device = fields.nth(2)?;

@@ -29,9 +29,11 @@ use crate::tool::request::ImageFile;
 
 mod carried;
 mod guest;
+mod retold;
 mod smaller;
 
 pub use carried::carry;
+pub use retold::{Retold, retell};
 pub use smaller::{Smaller, shrink};
 
 /// The largest disk that cases begin with, in bytes.

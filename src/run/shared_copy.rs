@@ -1,7 +1,8 @@
 //! One copy of an image from outside, which tools look at one after another: each gets a directory of its own with links to the copied files.
 //!
-//! `views.rs` uses it: a copy for each tool cost more than most of the tools themselves. A file that a tool changed is copied anew for the next one. What no
-//! time of change tells shows at the end, when the copy is compared with the image: then every tool is to look again, at a copy of its own.
+//! `views.rs` uses it: a copy for each tool cost more than most of the tools themselves. After a tool that changed a file, or had one open for writing, all are
+//! copied anew for the next one. A process that stays after its answer and still has a file open may write later, and nobody is told before it ends: then the
+//! copy is compared with the image at the end, and if they differ, every tool is to look again, at a copy of its own.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,10 +12,12 @@ use std::path::{Path, PathBuf};
 use super::outside_image::OutsideImage;
 use crate::base::error::{Error, Result};
 use crate::image::content::{open_regular, same_bytes};
+use crate::process::holders;
 use crate::process::scratch::Root;
+use crate::process::write_watch::WriteWatch;
 
-/// What changes with the bytes of a file, but for writes to a mapping of it: inode, length, time of modification, time of change.
-type State = (u64, u64, (i64, i64), (i64, i64));
+/// What changes with the bytes of a file, but for writes to a mapping of it: device, inode, length, time of modification, time of change.
+type State = ((u64, u64), u64, (i64, i64), (i64, i64));
 
 /// A file of the copy.
 struct Copied {
@@ -25,12 +28,35 @@ struct Copied {
     state: State,
 }
 
+/// All files of the copy.
+struct Made {
+    /// Their directory, which goes with them.
+    _root: Root,
+    files: Vec<Copied>,
+    /// Tells who has had one open for writing; `None` if the system watches no more files.
+    watch: Option<WriteWatch>,
+}
+
+impl Made {
+    /// Whether somebody has written to a file, or may have. Without a watch, only times tell it.
+    fn may_have_changed(&self) -> bool {
+        let is_changed = |file: &Copied| state(&file.path).ok() != Some(file.state);
+        self.watch.as_ref().is_some_and(WriteWatch::has_seen_any)
+            || self.files.iter().any(is_changed)
+    }
+
+    /// Whether a process that stays could still write to a file.
+    fn is_held(&self) -> bool {
+        let files = self.files.iter().map(|file| file.state.0);
+        holders::hold_any(&files.collect::<Vec<_>>())
+    }
+}
+
 /// A copy that is lent to tools.
 pub(super) struct SharedCopy<'image> {
     image: &'image OutsideImage,
     workdir: &'image Path,
-    /// The directory of the copy, which goes with it, and the files.
-    made: Option<(Root, Vec<Copied>)>,
+    made: Option<Made>,
 }
 
 impl<'image> SharedCopy<'image> {
@@ -54,8 +80,7 @@ impl<'image> SharedCopy<'image> {
             Some(made) => made,
             None => self.copy()?,
         };
-        let (_, files) = self.made.insert(made);
-        for file in files {
+        for file in &mut self.made.insert(made).files {
             let to = directory.join(&file.name);
             fs::hard_link(&file.path, &to).map_err(|error| Error::io("link", &to, &error))?;
             // The link itself changed the time of change.
@@ -64,35 +89,48 @@ impl<'image> SharedCopy<'image> {
         Ok(())
     }
 
-    fn copy(&self) -> Result<(Root, Vec<Copied>)> {
+    fn copy(&self) -> Result<Made> {
         let root = Root::make(self.workdir, "inspect")?;
         self.image.copy_to(root.path())?;
-        let names = self.image.taken.iter().filter_map(|path| path.file_name());
-        let files = names.map(|name| {
+        let mut watch = WriteWatch::begin().ok();
+        let mut files = Vec::new();
+        for path in &self.image.taken {
+            let name = path.file_name().unwrap_or_default();
             let path = root.path().join(name);
-            Ok(Copied {
+            watch = watch.and_then(|mut watch| watch.add(&path).ok().map(|()| watch));
+            files.push(Copied {
                 state: state(&path)?,
                 name: name.to_owned(),
                 path,
-            })
-        });
-        let files = files.collect::<Result<Vec<Copied>>>()?;
-        Ok((root, files))
+            });
+        }
+        Ok(Made {
+            _root: root,
+            files,
+            watch,
+        })
     }
 
-    /// Forgets the copy if the tool that it was lent to changed it. The links must still be there: to remove one changes the time of change.
+    /// Forgets the copy if the tool that it was lent to changed it, or could have. The links must still be there: to remove one changes the time of change.
     pub(super) fn returned(&mut self) {
-        let is_as_it_was = |file: &Copied| state(&file.path).is_ok_and(|state| state == file.state);
-        let made = self.made.take();
-        self.made = made.filter(|(_, files)| files.iter().all(is_as_it_was));
+        self.made.take_if(|made| made.may_have_changed());
     }
 
     /// Whether the copy still has the bytes of the image.
     pub(super) fn is_as_the_image(&self) -> Result<bool> {
-        let Some((_, files)) = &self.made else {
+        let Some(made) = &self.made else {
             return Ok(true);
         };
-        for (file, original) in std::iter::zip(files, &self.image.taken) {
+        // The links to the files are gone by now, and that changed the time of change.
+        if made
+            .watch
+            .as_ref()
+            .is_some_and(|watch| !watch.has_seen_any())
+            && !made.is_held()
+        {
+            return Ok(true);
+        }
+        for (file, original) in std::iter::zip(&made.files, &self.image.taken) {
             let compared = || same_bytes(&open_regular(&file.path)?, &open_regular(original)?, &[]);
             if !compared().map_err(|error| Error::io("compare", original, &error))? {
                 return Ok(false);
@@ -105,7 +143,7 @@ impl<'image> SharedCopy<'image> {
 fn state(path: &Path) -> Result<State> {
     let metadata = fs::symlink_metadata(path).map_err(|error| Error::io("read", path, &error))?;
     Ok((
-        metadata.ino(),
+        (metadata.dev(), metadata.ino()),
         metadata.len(),
         (metadata.mtime(), metadata.mtime_nsec()),
         (metadata.ctime(), metadata.ctime_nsec()),
@@ -113,40 +151,93 @@ fn state(path: &Path) -> Result<State> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use std::os::unix::fs::FileExt;
 
     use super::*;
 
+    /// Lends the copy, and returns the directory, the file's inode and its path.
+    fn lent(
+        copy: &mut SharedCopy<'_>,
+        scratch: &tempfile::TempDir,
+    ) -> (tempfile::TempDir, u64, PathBuf) {
+        let directory = tempfile::tempdir_in(scratch.path()).unwrap();
+        copy.lend(directory.path()).unwrap();
+        let path = directory.path().join("disk.raw");
+        (directory, fs::metadata(&path).unwrap().ino(), path)
+    }
+
+    fn original(scratch: &tempfile::TempDir) -> PathBuf {
+        let original = scratch.path().join("disk.raw");
+        fs::write(&original, [7; 4096]).unwrap();
+        original
+    }
+
+    fn open_to_write(path: &Path) -> fs::File {
+        fs::OpenOptions::new().write(true).open(path).unwrap()
+    }
+
     #[test]
     fn what_a_tool_changed_is_copied_anew_for_the_next_one() {
         let scratch = tempfile::tempdir().unwrap();
-        let original = scratch.path().join("disk.raw");
-        fs::write(&original, [7; 4096]).unwrap();
+        let original = original(&scratch);
         let image = OutsideImage::find(&original).unwrap();
         let mut copy = SharedCopy::new(&image, scratch.path());
-        let lent = |copy: &mut SharedCopy<'_>| {
-            let directory = tempfile::tempdir_in(scratch.path()).unwrap();
-            copy.lend(directory.path()).unwrap();
-            let path = directory.path().join("disk.raw");
-            (directory, fs::metadata(&path).unwrap().ino(), path)
-        };
-        let (_first, inode, _) = lent(&mut copy);
+        let (_first, inode, _) = lent(&mut copy, &scratch);
         copy.returned();
         // One that changes nothing: the next has the same file.
-        let (_second, same, path) = lent(&mut copy);
+        let (_second, same, path) = lent(&mut copy, &scratch);
         assert_eq!(inode, same);
-        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
-        // The clock of a file system ticks every few milliseconds.
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        let file = open_to_write(&path);
         file.write_all_at(&[8], 100).unwrap();
         assert!(!copy.is_as_the_image().unwrap());
+        // The clock of a file system ticks every few milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        file.write_all_at(&[9], 100).unwrap();
         copy.returned();
-        let (_third, other, path) = lent(&mut copy);
+        let (_third, other, path) = lent(&mut copy, &scratch);
         assert_ne!(inode, other);
         assert_eq!(fs::read(path).unwrap(), [7; 4096]);
         assert!(copy.is_as_the_image().unwrap());
         assert_eq!(fs::read(original).unwrap(), [7; 4096]);
+    }
+
+    #[test]
+    fn a_file_that_a_tool_had_open_for_writing_is_copied_anew_whatever_its_times_say() {
+        let scratch = tempfile::tempdir().unwrap();
+        let image = OutsideImage::find(&original(&scratch)).unwrap();
+        let mut copy = SharedCopy::new(&image, scratch.path());
+        let (_first, inode, path) = lent(&mut copy, &scratch);
+        let before = state(&path).unwrap();
+        drop(open_to_write(&path));
+        assert_eq!(state(&path).unwrap(), before);
+        copy.returned();
+        let (_second, other, _) = lent(&mut copy, &scratch);
+        assert_ne!(inode, other);
+    }
+
+    #[test]
+    fn what_a_process_that_stays_wrote_is_seen_although_it_has_not_closed_the_file() {
+        let scratch = tempfile::tempdir().unwrap();
+        let image = OutsideImage::find(&original(&scratch)).unwrap();
+        let mut copy = SharedCopy::new(&image, scratch.path());
+        let (_first, _, path) = lent(&mut copy, &scratch);
+        let file = open_to_write(&path);
+        file.write_all_at(&[8], 100).unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .stdin(file)
+            .spawn()
+            .unwrap();
+        let made = copy.made.as_mut().unwrap();
+        // As if it had written through a mapping.
+        made.watch.as_ref().unwrap().has_seen_any();
+        made.files[0].state = state(&path).unwrap();
+        copy.returned();
+        assert!(!copy.is_as_the_image().unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use crate::image::content::Contents;
 use crate::process::SandboxPolicy;
 use crate::process::scratch::Root;
 use crate::tool::request::{Answer, Exit, Report, Request, Window};
-use crate::tool::{CallContext, Support, Tool};
+use crate::tool::{CallContext, Support, Tool, model};
 
 /// With what tools look at an image.
 pub struct Looking<'run> {
@@ -138,13 +139,12 @@ fn view(tool: &dyn Tool, copy: &mut SharedCopy<'_>, looking: &Looking<'_>) -> Re
         sandbox: looking.sandbox,
         memory_bytes_max: None,
     };
-    let answer = tool.ask(&contents, &call_context)?;
-    let mut cpu = answer.usage.cpu;
+    let (answer, mut cpu) = asked(tool, &contents, &call_context)?;
     view.outcome = outcome(answer);
     let check = Request::Check { file: file() };
     if image.file.format.is_checked() && tool.support(&check) == Support::Yes {
-        let answer = tool.ask(&check, &call_context)?;
-        cpu += answer.usage.cpu;
+        let (answer, took) = asked(tool, &check, &call_context)?;
+        cpu += took;
         view.check = Some(checked(&answer));
     }
     let map = Request::Map {
@@ -152,13 +152,32 @@ fn view(tool: &dyn Tool, copy: &mut SharedCopy<'_>, looking: &Looking<'_>) -> Re
         window: Window::WHOLE,
     };
     if view.seen().is_some() && tool.support(&map) == Support::Yes {
-        let answer = tool.ask(&map, &call_context)?;
-        cpu += answer.usage.cpu;
+        let (answer, took) = asked(tool, &map, &call_context)?;
+        cpu += took;
         view.map = Some(mapped(&answer));
     }
     copy.returned();
     view.cpu_ms = cpu.as_millis() as u64;
     Ok(view)
+}
+
+/// What a tool answers, and the CPU time that it took. The model works in this thread.
+fn asked(
+    tool: &dyn Tool,
+    request: &Request,
+    call_context: &CallContext<'_>,
+) -> Result<(Answer, Duration)> {
+    let own = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    };
+    let before = own();
+    let answer = tool.ask(request, call_context)?;
+    let took = match tool.name() == model::NAME {
+        true => own().saturating_sub(before),
+        false => answer.usage.cpu,
+    };
+    Ok((answer, took))
 }
 
 fn outcome(answer: Answer) -> Outcome {

@@ -36,7 +36,7 @@ struct ImagoAsync {
 pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>> {
     let program = match &spec.path {
         Some(path) => command_line::named(path)?,
-        None => found(&tool_env.worker_program)?,
+        None => found(tool_env)?,
     };
     let program =
         std::path::absolute(&program).map_err(|error| Error::io("find", &program, &error))?;
@@ -54,12 +54,11 @@ pub(super) fn open(spec: &ToolSpec, tool_env: &ToolEnv) -> Result<Arc<dyn Tool>>
     }))
 }
 
-/// Returns where the program lies. A test target lies in a directory below the one of programs.
-fn found(own: &Path) -> Result<PathBuf> {
-    let directories = own.ancestors().skip(1).take(2);
-    let mut beside = directories.map(|directory| directory.join(PROGRAM));
-    let beside = beside.find(|program| program.is_file());
-    let found = beside.or_else(|| which::which(PROGRAM).ok());
+/// Returns where the program lies.
+fn found(tool_env: &ToolEnv) -> Result<PathBuf> {
+    let found = tool_env
+        .beside(PROGRAM)
+        .or_else(|| which::which(PROGRAM).ok());
     found.ok_or_else(|| {
         Error::missing_tool(format!(
             "{PROGRAM} is neither beside this program nor on PATH ({INSTALL})"

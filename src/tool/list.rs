@@ -3,12 +3,12 @@
 //! Command lines, `all` and `imgduel tools` go by it. To add a tool: a file, its `mod` line, and its row here.
 
 use super::{
-    Row, adapter, bximage, imago_async, instar, libraries, model, python, pyvhd, qemu_img, rqcow2,
-    seven_zip, vbox_img, vmdkstream, xo_qcow2,
+    Row, adapter, bximage, imago_async, instar, libraries, model, python, pyvhd, qcow2_rs,
+    qemu_img, rqcow2, seven_zip, vbox_img, vhdx_rs, vmdkstream, xo_qcow2,
 };
 
 /// All tools.
-pub static TOOLS: [Row; 24] = [
+pub static TOOLS: [Row; 26] = [
     Row {
         name: "imago",
         about: "the imago crate, embedded, run in a worker process",
@@ -215,6 +215,24 @@ pub static TOOLS: [Row; 24] = [
         reference: false,
         only_makes: true,
         open: xo_qcow2::open,
+    },
+    Row {
+        name: "vhdx-rs",
+        about: "the vhdx-rs crate, in a program of its own: a writer of vhdx",
+        install: "in this repository: contrib/writers/build, which puts imgduel-vhdx-rs beside imgduel",
+        embedded: false,
+        reference: false,
+        only_makes: true,
+        open: vhdx_rs::open,
+    },
+    Row {
+        name: "qcow2-rs",
+        about: "the qcow2-rs crate as a library, in a program of its own: a writer of qcow2",
+        install: "in this repository: contrib/writers/build, which puts imgduel-qcow2-rs beside imgduel",
+        embedded: false,
+        reference: false,
+        only_makes: true,
+        open: qcow2_rs::open,
     },
     Row {
         name: "adapter",

@@ -15,7 +15,7 @@ static WRITER: Scripted = Scripted {
     name: "pyvhd",
     interpreter: PYTHON,
     options: PYTHON_OPTIONS,
-    script: include_str!("scripted_writer/pyvhd.py"),
+    script: Some(include_str!("scripted_writer/pyvhd.py")),
     makes: |form| {
         let subformat = form.options.subformat();
         form.format == Format::Vpc && matches!(subformat, None | Some(Subformat::Dynamic))

@@ -1,15 +1,16 @@
-//! Tools that only make images: a script has a library convert a raw file, in a new interpreter for each image.
+//! Tools that only make images: a script has a library convert a raw file, in a new interpreter for each image, or a program of this repository does.
 //!
 //! This file has their common parts; each defines a [`Scripted`] in its own file. They are asked as writers alone, read nothing, and are no candidates.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command_line::{self, Program, words};
+use super::command_line::{self, Program};
 use super::interpreters;
 use super::writing::{Form, ImageWriter};
 use super::{CallContext, Capabilities, Reproducer, Row, Support, Tool, ToolEnv, ToolSpec};
 use crate::base::error::{Error, Result};
+use crate::image::options::Subformat;
 use crate::process::Ending;
 use crate::tool::request::{Answer, ImageFile, Request, RequestKind};
 
@@ -17,12 +18,12 @@ use crate::tool::request::{Answer, ImageFile, Request, RequestKind};
 pub(super) struct Scripted {
     /// The name of the tool.
     pub(super) name: &'static str,
-    /// The interpreter; each of this name on `PATH` is tried.
+    /// The interpreter, or the program itself; each of this name beside this program and on `PATH` is tried.
     pub(super) interpreter: &'static str,
     /// What stands in front of the script.
     pub(super) options: &'static [&'static str],
-    /// The script. Its arguments are `version`, or `write`, the raw file and the image.
-    pub(super) script: &'static str,
+    /// The script, unless the program is none that takes one. Its arguments are `version`, or `write`, the raw file, the image and the subformat, if one is asked for.
+    pub(super) script: Option<&'static str>,
     /// Whether it makes a form.
     pub(super) makes: fn(&Form) -> bool,
 }
@@ -45,7 +46,11 @@ pub(super) fn open(
 ) -> Result<Arc<dyn Tool>> {
     let interpreters: Vec<PathBuf> = match spec.path {
         Some(_) => vec![command_line::find(spec)?],
-        None => interpreters::all(library.interpreter, tool_env),
+        None => {
+            let beside = tool_env.beside(library.interpreter).into_iter();
+            let others = interpreters::all(library.interpreter, tool_env);
+            beside.chain(others).collect()
+        }
     };
     let mut reason = String::new();
     for interpreter in interpreters {
@@ -62,10 +67,15 @@ pub(super) fn open(
         }
     }
     let (interpreter, install) = (library.interpreter, Row::named(library.name)?.install);
-    Err(Error::missing_tool(format!(
-        "no {interpreter} here has {} ({install}){reason}",
-        library.name
-    )))
+    Err(Error::missing_tool(match library.script {
+        Some(_) => format!(
+            "no {interpreter} here has {} ({install}){reason}",
+            library.name
+        ),
+        None => {
+            format!("{interpreter} is neither beside this program nor on PATH ({install}){reason}")
+        }
+    }))
 }
 
 /// Returns the version that the script tells, or what it says instead.
@@ -74,7 +84,7 @@ fn version(
     interpreter: &Path,
     tool_env: &ToolEnv,
 ) -> Result<std::result::Result<String, String>> {
-    let finished = command_line::tried(interpreter, &library.line(["version"]), tool_env)?;
+    let finished = command_line::tried(interpreter, &library.line(&["version"]), tool_env)?;
     let version = finished.stdout.first_line().trim().to_owned();
     let is_told = finished.ending == Ending::Exited(0) && !version.is_empty();
     Ok(match is_told {
@@ -90,10 +100,9 @@ fn version(
 }
 
 impl Scripted {
-    fn line<const N: usize>(&self, task: [&str; N]) -> Vec<String> {
-        let options = self.options.iter().copied();
-        let own = options.chain([self.script]).map(str::to_owned);
-        own.chain(words(task)).collect()
+    fn line(&self, task: &[&str]) -> Vec<String> {
+        let own = self.options.iter().copied().chain(self.script);
+        own.chain(task.iter().copied()).map(str::to_owned).collect()
     }
 }
 
@@ -108,7 +117,11 @@ impl ImageWriter for ScriptedWriter {
         target: &ImageFile,
         call_context: &CallContext<'_>,
     ) -> Result<Answer> {
-        let line = self.library.line(["write", &source.path, &target.path]);
+        let subformat = target.options.subformat().map(Subformat::name);
+        let task = ["write", &source.path, &target.path].into_iter();
+        let line = self
+            .library
+            .line(&task.chain(subformat).collect::<Vec<_>>());
         self.program.run(line, RequestKind::Contents, call_context)
     }
 }

@@ -35,4 +35,11 @@ impl ToolEnv {
             launcher,
         })
     }
+
+    /// Returns where a program of this repository lies: beside this program or, of a test target, in the directory above.
+    pub fn beside(&self, program: &str) -> Option<PathBuf> {
+        let directories = self.worker_program.ancestors().skip(1).take(2);
+        let mut beside = directories.map(|directory| directory.join(program));
+        beside.find(|program| program.is_file())
+    }
 }

@@ -13,7 +13,7 @@ static WRITER: Scripted = Scripted {
     name: "vmdkstream",
     interpreter: PYTHON,
     options: PYTHON_OPTIONS,
-    script: include_str!("scripted_writer/vmdkstream.py"),
+    script: Some(include_str!("scripted_writer/vmdkstream.py")),
     makes: |form| {
         let is_stream = form.options.subformat() == Some(Subformat::StreamOptimized);
         form.format == Format::Vmdk && is_stream

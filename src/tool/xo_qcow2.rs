@@ -11,7 +11,7 @@ static WRITER: Scripted = Scripted {
     name: "xo-qcow2",
     interpreter: "node",
     options: &["--input-type=module", "-e"],
-    script: include_str!("scripted_writer/xo_qcow2.mjs"),
+    script: Some(include_str!("scripted_writer/xo_qcow2.mjs")),
     makes: |form| form.format == Format::Qcow2 && form.options.is_empty(),
 };
 

@@ -185,7 +185,7 @@ fn a_program_that_is_not_the_named_tool_is_reported_in_one_line_with_its_output(
     };
     let programs = [
         "qemu-img", "instar", "7zz", "rqcow2", "libqcow", "vbox-img", "bximage", "nbdkit", "pyvhd",
-        "xo-qcow2", "adapter",
+        "xo-qcow2", "vhdx-rs", "qcow2-rs", "adapter",
     ];
     for name in programs {
         let named = [

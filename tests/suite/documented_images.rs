@@ -1,4 +1,4 @@
-//! Ten files as they stand in public documents, typed anew, and what `imgduel inspect` says of each.
+//! Eleven files as they stand in public documents, typed anew, and what `imgduel inspect` says of each.
 //!
 //! What a document leaves out is zeros, or not there: extents that a descriptor names, the data behind a header. Only the model is asked, which is always here.
 
@@ -186,5 +186,82 @@ fn a_header_of_virtualbox_from_a_tutorial_is_told_though_the_file_ends_behind_it
     assert_eq!(
         said(scratch.path(), "disk.vdi", &placed(512, &parts)),
         "vdi, creator <<< Sun xVM VirtualBox Disk Image >>>, version 1.1, type dynamic, size 2013265920, block size 1048576, unusual: the file ends before the end of its block map, refuses"
+    );
+}
+
+/// [MS-VHDX] 2.2.2: a header with this sequence number, without a log that waits, and with its checksum.
+fn vhdx_header(sequence: u64) -> Vec<u8> {
+    let mut header = placed(
+        4096,
+        &[
+            (0, b"head"),
+            (8, &sequence.to_le_bytes()),
+            (16, &[1; 16]),
+            (32, &[2; 16]),
+            (66, &1_u16.to_le_bytes()),
+            (68, &0x10_0000_u32.to_le_bytes()),
+            (72, &0x10_0000_u64.to_le_bytes()),
+        ],
+    );
+    let sum = crc32c::crc32c(&header);
+    header[4..8].copy_from_slice(&sum.to_le_bytes());
+    header
+}
+
+/// [MS-VHDX] 2.2.3: a table of the two regions that everyone must know, each of a mebibyte.
+fn vhdx_regions() -> Vec<u8> {
+    let table = hex("6677c22d 23f60042 9d64115e9bfd4a08 0000300000000000 00001000 01000000");
+    let metadata = hex("06a27c8b 90479a4b b8fe575f050f886e 0000200000000000 00001000 01000000");
+    let mut regions = placed(
+        1 << 16,
+        &[(0, b"regi"), (8, &[2]), (16, &table), (48, &metadata)],
+    );
+    let sum = crc32c::crc32c(&regions);
+    regions[4..8].copy_from_slice(&sum.to_le_bytes());
+    regions
+}
+
+/// [MS-VHDX] 2.6: the table of the five items that everyone must know, and their values: blocks of 32 MiB, a disk of 8 GiB, sectors of 512 and 4096 bytes.
+fn vhdx_metadata() -> Vec<u8> {
+    let items = [
+        "3767a1ca 36fa434d b3b633f0aa44e76b 00000100 08000000 04000000 00000000",
+        "2442a52f 1bcd7648 b2115dbed83bf4b8 08000100 08000000 06000000 00000000",
+        "ab12cabe e6b22345 93efc309e000c746 10000100 10000000 06000000 00000000",
+        "1dbf4181 6fa90947 ba47f233a8faab5f 20000100 04000000 06000000 00000000",
+        "c748a3cd 5d447144 9cc9e9885251c556 24000100 04000000 06000000 00000000",
+    ];
+    let values =
+        "00000002 00000000 0000000002000000 09090909090909090909090909090909 00020000 00100000";
+    let head = [b"metadata".to_vec(), hex("0000 0500")].concat();
+    let mut metadata = placed(1 << 20, &[(0, &head), (1 << 16, &hex(values))]);
+    for (index, item) in items.iter().enumerate() {
+        metadata[32 + index * 32..][..32].copy_from_slice(&hex(item));
+    }
+    metadata
+}
+
+#[test]
+fn the_structures_of_the_specification_of_vhdx_are_an_image_of_zeros() {
+    let scratch = ring::scratch();
+    let creator: Vec<u8> = "Microsoft Windows 6.2.9200.0"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let regions = vhdx_regions();
+    let image = placed(
+        4 << 20,
+        &[
+            (0, b"vhdxfile"),
+            (8, &creator),
+            (1 << 16, &vhdx_header(1)),
+            (2 << 16, &vhdx_header(2)),
+            (3 << 16, &regions),
+            (4 << 16, &regions),
+            (2 << 20, &vhdx_metadata()),
+        ],
+    );
+    assert_eq!(
+        said(scratch.path(), "disk.vhdx", &image),
+        "vhdx, creator Microsoft Windows 6.2.9200.0, block size 33554432, type dynamic, size 8589934592, logical sector 512, physical sector 4096, blocks 0 of 256, read"
     );
 }

@@ -292,8 +292,24 @@ fn a_tool_that_misreads_what_only_others_write_is_caught_and_its_case_goes_where
     assert_eq!(shows(&candidate["qemu-img:".len()..]), Some(0));
     assert_eq!(shows("qemu-img"), Some(1));
     fs::create_dir(directory.join("fuzz-seeds")).unwrap();
-    let accepted = run(directory, &["accept", finding, "--as", "misread"]);
+    let accept = ["accept", finding, "--as", "misread", "--candidate"];
+    let kept = fs::read(finding).unwrap();
+    // A tool that is right shows no difference, whatever the data are.
+    let gone = run(directory, &[&accept[..], &["qemu-img"]].concat());
+    assert!(
+        said(&gone).contains("the difference is gone"),
+        "{}",
+        said(&gone)
+    );
+    fs::remove_file(directory.join("fuzz-seeds/misread.json")).unwrap();
+    fs::write(finding, kept).unwrap();
+    let accepted = run(directory, &[&accept[..], &[&candidate]].concat());
     assert_eq!(accepted.status.code(), Some(0), "{}", said(&accepted));
+    assert!(
+        said(&accepted).contains("it still shows the difference"),
+        "{}",
+        said(&accepted)
+    );
     fs::remove_file(directory.join("disk.vhd")).unwrap();
     let seed = fs::read_to_string(directory.join("fuzz-seeds/misread.json")).unwrap();
     assert!(!seed.contains(directory.to_str().unwrap()), "{seed}");
@@ -395,6 +411,104 @@ fn scattered(directory: &Path, name: &str, format: &str, options: &[&str], count
     made(directory, "qemu-io", &[&words[..], &[name]].concat());
 }
 
+/// A qcow2 with everything that can go: two snapshots, a table of the names of features, space at the end. One block has the word that a stand-in minds.
+fn cluttered(directory: &Path) {
+    scattered(directory, "full.qcow2", "qcow2", &[], 8);
+    for snapshot in ["one", "two"] {
+        made(
+            directory,
+            "qemu-img",
+            &["snapshot", "-c", snapshot, "full.qcow2"],
+        );
+        made(
+            directory,
+            "qemu-io",
+            &["-c", "write -q -P 77 900M 1M", "full.qcow2"],
+        );
+    }
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(directory.join("full.qcow2"));
+    let file = file.unwrap();
+    file.set_len(file.metadata().unwrap().len() + (1 << 20))
+        .unwrap();
+}
+
+/// A vmdk of three flat extents, the word in the name of the second: without that, a stand-in tells another lie.
+fn in_parts(directory: &Path) {
+    let mut text = "# Disk DescriptorFile\nversion=1\nCID=1f2e3d4c\nparentCID=ffffffff\ncreateType=\"twoGbMaxExtentFlat\"\n\n# Extent description\n".to_owned();
+    for index in 1..=3 {
+        let stem = if index == 2 { "TROUBLE" } else { "parts" };
+        let name = format!("{stem}-f00{index}.vmdk");
+        text += &format!("RW 4096 FLAT \"{name}\" 0\n");
+        fs::write(directory.join(name), vec![index; 2 << 20]).unwrap();
+    }
+    text += "\n# The Disk Data Base\n#DDB\n\nddb.virtualHWVersion = \"4\"\nddb.geometry.cylinders = \"12\"\nddb.geometry.heads = \"16\"\nddb.geometry.sectors = \"63\"\nddb.adapterType = \"ide\"\n";
+    fs::write(directory.join("parts.vmdk"), text).unwrap();
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn an_image_loses_the_structure_that_the_difference_can_spare_and_is_told_as_a_recipe() {
+    let scratch = ring::scratch();
+    let directory = scratch.path();
+    let candidate = format!("qemu-img:{}", ring::stand_in("lies_twice").display());
+    cluttered(directory);
+    in_parts(directory);
+    let cases: [(&str, &[&str]); 2] = [
+        (
+            "full.qcow2",
+            &[
+                "without snapshot 1",
+                "without snapshot 2",
+                "without header extension 0x6803f857",
+                "a disk of 67174400 bytes",
+                "cut from the end of the file",
+            ],
+        ),
+        ("parts.vmdk", &["without extent 2", "without extent 0"]),
+    ];
+    for (name, steps) in cases {
+        let words = ["shrink", "--image", name, "--candidate", &candidate];
+        let output = run(directory, &words);
+        let told = said(&output);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        for step in steps {
+            assert!(told.contains(step), "{name}: no '{step}' in {told}");
+        }
+        let is_retold = told.contains("our own writer makes an image that shows the same");
+        assert!(!told.contains("without extent 1"), "{told}");
+        // No writer of ours puts the word into a descriptor.
+        assert_eq!(is_retold, name.ends_with("qcow2"), "{told}");
+        let findings = directory.join("fuzz-findings");
+        let paths = fs::read_dir(&findings)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path());
+        let paths: Vec<_> = paths.collect();
+        let image = paths.iter().find(|path| path.is_dir()).unwrap();
+        if name.ends_with("qcow2") {
+            let image = image.join(name);
+            made(
+                directory,
+                "qemu-img",
+                &["check", "-q", image.to_str().unwrap()],
+            );
+        }
+        let finding = paths.iter().find(|path| path.is_file()).unwrap();
+        let recipe = is_retold.then(|| image.join("recipe.json"));
+        for again in recipe.iter().chain([finding]) {
+            let again = ["replay", again.to_str().unwrap(), "--candidate", &candidate];
+            let output = run(directory, &again);
+            assert_eq!(output.status.code(), Some(1), "{name}: {}", said(&output));
+        }
+        fs::remove_dir_all(&findings).unwrap();
+    }
+}
+
 #[test]
 #[cfg_attr(
     missing_qemu_img,
@@ -421,6 +535,7 @@ fn an_image_loses_all_blocks_but_the_one_that_shows_the_difference_and_shows_no_
         let told = said(&output);
         assert_eq!(output.status.code(), Some(0), "{told}");
         assert!(told.contains("the image: 1 of "), "{told}");
+        assert!(told.contains("left, a disk of "), "{told}");
         assert!(fs::read(directory.join(name)).unwrap() == before, "{name}");
         let findings = directory.join("fuzz-findings");
         let entries = fs::read_dir(&findings).unwrap().flatten();

@@ -459,6 +459,8 @@ fn the_capabilities_of_a_tool_are_what_it_supports_of_plain_images() {
         "vmdkstream",
         "pyvhd",
         "xo-qcow2",
+        "vhdx-rs",
+        "qcow2-rs",
     ];
     let opened = specs.map(|spec| tool::open(&spec.parse().unwrap(), &ring::tool_env()));
     assert!(

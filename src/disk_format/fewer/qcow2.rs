@@ -24,7 +24,8 @@ pub(super) fn blocks(image: &ImageBytes) -> Result<Vec<Block>, Unparsable> {
         u64::from(header.l1_size) * 8,
     )?;
     let mut blocks = Vec::new();
-    for entry in l1.chunks(8).map(|entry| number::<8>(entry, 0)) {
+    let entries = l1.chunks(8).map(|entry| number::<8>(entry, 0));
+    for (l1_index, entry) in (0_u64..).zip(entries) {
         if entry & COPIED == 0 || entry & OFFSET == 0 {
             continue;
         }
@@ -45,6 +46,7 @@ pub(super) fn blocks(image: &ImageBytes) -> Result<Vec<Block>, Unparsable> {
                 } else {
                     0..0
                 },
+                guest_end: (l1_index * (cluster / width) + index + 1) * cluster,
             });
         }
     }

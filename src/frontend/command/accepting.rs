@@ -1,6 +1,7 @@
 //! `imgduel accept`: turns a pending finding into a regression seed or an entry of the catalogue of known divergences,
 //! or extends an entry to one more version.
 
+mod again;
 mod entry;
 
 use std::fs;
@@ -15,6 +16,7 @@ use crate::case::known::{Catalogue, Entry, Range, Right, USUAL_DIRECTORY, is_jso
 use crate::frontend::stubs::{self, STUBS_FILE};
 use crate::frontend::trial::SEED_DIRECTORY;
 use crate::report::seed_file::{self, SeedFile};
+use crate::tool::ToolSpec;
 
 #[derive(Args)]
 pub(super) struct AcceptArguments {
@@ -37,6 +39,10 @@ pub(super) struct AcceptArguments {
     /// Keep what a guest wrote in the image from outside with which the case begins; without it a recipe takes its place
     #[arg(long)]
     keep_data: bool,
+
+    /// Run a case whose image lost a guest's data once more with this candidate (default: the tool of the finding)
+    #[arg(long, value_name = "SPEC")]
+    candidate: Option<ToolSpec>,
 
     /// Who is right
     #[arg(long, value_parser = Right::ALL.map(Right::name))]
@@ -87,7 +93,9 @@ pub(super) fn accept(arguments: AcceptArguments) -> Result<ExitCode> {
                 seed.why.clone_from(why);
             }
             let carried = seed.carry(arguments.keep_data)?;
-            as_seed(&seed, stem, &arguments.seeds)? + carried
+            let is_replaced = !carried.is_empty() && !arguments.keep_data;
+            let again = is_replaced.then(|| again::said(&seed, arguments.candidate.as_ref()));
+            as_seed(&seed, stem, &arguments.seeds)? + carried + &again.unwrap_or_default()
         }
         (None, Some(id)) => entry::accept(&seed, file, id, &arguments)?,
         (None, None) => return Err(Error::usage("give --as STEM or --known ID (see --help)")),

@@ -1,4 +1,5 @@
-//! The page of `imgduel grid`: for each format a table of writers and readers, with every cell, and a picture of each that shows something else.
+//! The page of `imgduel grid`: for each format a table of those who make it and those who read it, the others by name, and a picture of each cell that shows
+//! something else.
 //!
 //! A pure function of the rows. It has the style of the page of a campaign.
 
@@ -23,8 +24,12 @@ pub fn write(path: &Path, rows: &[Row]) -> Result<()> {
 
 fn page(rows: &[Row]) -> Markup {
     let formats: BTreeSet<Format> = rows.iter().map(|row| row.format).collect();
-    let writers: BTreeSet<&str> = rows.iter().map(|row| &*row.writer).collect();
-    let readers = rows.first().map_or(0, |row| row.cells.len());
+    let made = || rows.iter().filter(|row| row.is_made);
+    let writers: BTreeSet<&str> = made().map(|row| &*row.writer).collect();
+    let asked = made()
+        .flat_map(|row| &row.cells)
+        .filter(|cell| is_asked(cell));
+    let readers: BTreeSet<&str> = asked.map(|cell| &*cell.reader).collect();
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -32,7 +37,7 @@ fn page(rows: &[Row]) -> Markup {
             body {
                 header {
                     h1 { "imgduel" }
-                    p.tools { "Who reads whose images: " (formats.len()) " formats, " (writers.len()) " writers, " (readers) " readers" }
+                    p.tools { "Who reads whose images: " (formats.len()) " formats, " (writers.len()) " writers, " (readers.len()) " readers" }
                     nav aria-label="Formats" { @for format in &formats { a href=(format!("#{format}")) { (format) } } }
                 }
                 main {
@@ -46,7 +51,11 @@ fn page(rows: &[Row]) -> Markup {
 }
 
 fn section(format: Format, rows: &[&Row]) -> Markup {
-    let readers = rows.first().map_or(&[][..], |row| &row.cells);
+    let made: Vec<&Row> = rows.iter().copied().filter(|row| row.is_made).collect();
+    let count = rows.first().map_or(0, |row| row.cells.len());
+    let is_asked = |column: &usize| made.iter().any(|row| is_asked(&row.cells[*column]));
+    let (asked, others): (Vec<usize>, Vec<usize>) = (0..count).partition(is_asked);
+    let name = |column: &usize| rows[0].cells[*column].reader.as_str();
     html! {
         section id=(format.name()) {
             h2 { (format) }
@@ -55,27 +64,42 @@ fn section(format: Format, rows: &[&Row]) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "writer" }
-                            @for cell in readers { th scope="col" { (cell.reader) } }
+                            @for column in &asked { th scope="col" { (name(column)) } }
                         }
                     }
-                    tbody { @for row in rows { (line(row)) } }
+                    tbody { @for row in &made { (line(row, &asked)) } }
                 }
             }
             @for row in rows { (notes(row)) }
+            @for (form, writers) in missing(rows) { p.note { "Do not make " (form) ": " (writers.join(", ")) } }
+            @if !others.is_empty() { p.note { "Do not read it: " (others.iter().map(name).collect::<Vec<_>>().join(", ")) } }
         }
     }
 }
 
-fn line(row: &Row) -> Markup {
+fn is_asked(cell: &Cell) -> bool {
+    cell.standing != Standing::NotAsked
+}
+
+/// Who does not make a form, by form.
+fn missing<'rows>(rows: &[&'rows Row]) -> Vec<(&'rows str, Vec<&'rows str>)> {
+    let mut missing: Vec<(&str, Vec<&str>)> = Vec::new();
+    for row in rows.iter().filter(|row| !row.is_made) {
+        let form = if row.form.is_empty() { "it" } else { row.form };
+        match missing.iter_mut().find(|(known, _)| *known == form) {
+            Some((_, writers)) => writers.push(&row.writer),
+            None => missing.push((form, vec![&row.writer])),
+        }
+    }
+    missing
+}
+
+fn line(row: &Row, columns: &[usize]) -> Markup {
     html! {
         tr {
             th scope="row" { (row.writer) " " small { (row.form) } }
-            @if row.is_made {
-                @for cell in &row.cells {
-                    td class=(class(cell.standing)) title=(title(cell)) { (word(cell.standing)) }
-                }
-            } @else {
-                td.none colspan=(row.cells.len()) { "does not make it" }
+            @for cell in columns.iter().map(|column| &row.cells[*column]) {
+                td class=(class(cell.standing)) title=(title(cell)) { (word(cell.standing)) }
             }
         }
     }
@@ -150,9 +174,9 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_is_told_and_a_wrong_one_is_drawn() {
-        let cell = |standing, said, shown| Cell {
-            reader: "b 2".to_owned(),
+    fn every_tool_is_told_and_a_wrong_cell_is_drawn() {
+        let cell = |reader: &str, standing, said, shown| Cell {
+            reader: reader.to_owned(),
             standing,
             said,
             shown,
@@ -165,16 +189,16 @@ mod tests {
         };
         let words = Some((1000, "byte <0>".to_owned()));
         let cells = vec![
-            cell(Standing::Right, None, None),
-            cell(Standing::NotAsked, None, None),
-            cell(Standing::Wrong, words, Some(shown)),
+            cell("b 2", Standing::Right, None, None),
+            cell("c 3", Standing::NotAsked, None, None),
+            cell("d 4", Standing::Wrong, words, Some(shown)),
         ];
         let page = page(&[row(true, cells.clone()), row(false, cells)]).into_string();
         for wanted in [
             r#"<td class="right" title="it shows what was written">right</td>"#,
-            r#"<td class="none" title="it reads no such image">-</td>"#,
             r#"<td class="wrong" title="1000 bytes: byte &lt;0&gt;">WRONG</td>"#,
-            r#"<td class="none" colspan="3">does not make it</td>"#,
+            "Do not make dynamic: a 1",
+            "Do not read it: c 3",
             r#"<rect class="over" x="250.00""#,
         ] {
             assert!(page.contains(wanted), "{wanted}: {page}");

@@ -18,9 +18,7 @@ impl SeedFile {
         }
         Ok(match keeps_data {
             true => "it carries its image with all of its data\n",
-            false => {
-                "it carries its image; guest data are replaced: replay it once to see that it still shows the difference\n"
-            }
+            false => "it carries its image; guest data are replaced\n",
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::prose::counted;
 use crate::campaign::settings::Settings;
 use crate::case::generation::start_image::StartImage;
@@ -11,8 +11,10 @@ use crate::case::shrink::Symptom;
 use crate::case::{Case, CaseId};
 use crate::operation::Operation;
 use crate::operation::chain::{Chain, ChainStep};
+use crate::operation::written::{Look, Writer, Written};
 use crate::process::{Interrupt, stop_requested};
-use crate::run::case_image::{self, Reading};
+use crate::report::seed_file::SeedFile;
+use crate::run::case_image::{self, Reading, Retold};
 use crate::run::record::{Class, Record};
 use crate::run::session::Session;
 use crate::tool::request::Window;
@@ -46,14 +48,14 @@ pub(super) fn shrink(
         reference: session.reference(),
     };
     let known_too = record.class() == Class::Known;
-    let shows = |case: &Case| {
+    let mut shows = |case: &Case| {
         if stop_requested() != Interrupt::None {
             return Ok(false);
         }
         let tried = session.try_case(case.clone())?;
         Ok(symptom.is_among(&tried.symptoms(known_too)))
     };
-    let Some(smaller) = case_image::shrink(case, &reading, shows)? else {
+    let Some(smaller) = case_image::shrink(case, &reading, &mut shows)? else {
         return Ok(None);
     };
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -65,15 +67,62 @@ pub(super) fn shrink(
         from.path = std::path::absolute(&file).unwrap_or(file.clone());
     }
     let (before, after) = smaller.blocks;
+    let steps: String = smaller
+        .steps
+        .iter()
+        .map(|step| format!(", {step}"))
+        .collect();
     let words = format!(
-        "  the image: {after} of {} of data left, in {} and {:.1} s: {}\n",
+        "  the image: {after} of {} of data left{steps}, in {} and {:.1} s: {}\n",
         counted(before as u64, "block"),
         counted(smaller.attempts as u64, "attempt"),
         smaller.duration.as_secs_f64(),
         file.display()
     );
+    let recipe = case_image::retell(&case, &smaller.image, &reading, shows)?;
+    let retold = recipe.map(|recipe| told(session, recipe, &directory));
+    let words = words + &retold.transpose()?.unwrap_or_default();
     let record = session.try_case(case)?;
     Ok(Some(ImageShrunk { record, words }))
+}
+
+/// Says that one of our own writers makes an image on which the case shows the same, and keeps the recipe beside the image: as a case of its own where tools
+/// differ over that, too.
+fn told(session: &Session, retold: Retold, directory: &Path) -> Result<String> {
+    let features: Vec<&str> = retold
+        .image
+        .top()
+        .unusual
+        .iter()
+        .map(|feature| feature.name())
+        .collect();
+    let how = match features.is_empty() {
+        true => "nothing unusual".to_owned(),
+        false => features.join(", "),
+    };
+    let id = CaseId::in_campaign("readers3", 0, 0);
+    let case = Case {
+        ops: vec![Operation::Written(Written {
+            writer: Writer::Own,
+            image: retold.image,
+            looks: Look::ALL.to_vec(),
+        })],
+        ..Generation::case(&id, &Selection::ALL)?
+    };
+    let record = session.try_case(case.clone())?;
+    let data = match retold.has_guest_data {
+        true => " and a guest's data",
+        false => "",
+    };
+    let said = format!("  our own writer makes an image that shows the same, with {how}{data}");
+    let Some(group) = record.group() else {
+        let line = serde_json::to_string(&case);
+        let line = line.map_err(|error| Error::system(error.to_string()))?;
+        return Ok(format!("{said}: {line}\n"));
+    };
+    let path = directory.join("recipe.json");
+    SeedFile::resolved(&record, &group, None).write(&path)?;
+    Ok(format!("{said}: imgduel replay {}\n", path.display()))
 }
 
 /// Returns the case that looks at an image in every way that does not change it.

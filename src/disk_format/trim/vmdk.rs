@@ -1,0 +1,226 @@
+//! Less structure of a vmdk: its extents, and the size of a single sparse one.
+
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::Trim;
+use crate::disk_format::qcow2::{ImageBytes, Unparsable};
+use crate::disk_format::skeleton::little;
+use crate::image::content::{data_segments, each_piece, open_regular, open_regular_to_change};
+use crate::image::format::SECTOR_BYTES;
+
+/// The most bytes of a descriptor.
+const DESCRIPTOR_BYTES_MAX: u64 = 1 << 20;
+
+/// A line of an extent: "RW 4192256 FLAT "disk-f001.vmdk" 0".
+struct Extent {
+    /// The index of the line in the descriptor.
+    line: usize,
+    sectors: u64,
+    kind: String,
+    /// Empty where it has no file.
+    name: String,
+    /// Where it begins in its file, in sectors.
+    offset: u64,
+}
+
+/// The lines of a descriptor, each with its end.
+struct Lines(Vec<Vec<u8>>);
+
+impl Lines {
+    /// Reads a file that is a descriptor and nothing else.
+    fn read(path: &Path) -> Result<Self, Unparsable> {
+        let image = ImageBytes::open_to_read(path)?;
+        let text = match image.length() <= DESCRIPTOR_BYTES_MAX {
+            true => image.read("the descriptor", 0, image.length())?,
+            false => Vec::new(),
+        };
+        match text.starts_with(b"# Disk DescriptorFile") {
+            true => Ok(Self::parsed(&text)),
+            false => Err(Unparsable::new("it is no descriptor")),
+        }
+    }
+
+    fn parsed(text: &[u8]) -> Self {
+        Self(
+            text.split_inclusive(|byte| *byte == b'\n')
+                .map(<[u8]>::to_vec)
+                .collect(),
+        )
+    }
+
+    fn extents(&self) -> Vec<Extent> {
+        let lines = self.0.iter().enumerate();
+        let extents = lines.filter_map(|(line, bytes)| {
+            let text = String::from_utf8_lossy(bytes);
+            let mut quoted = text.split('"');
+            let (head, name) = (quoted.next()?, quoted.next().unwrap_or_default());
+            let behind = quoted.next().unwrap_or_default().trim();
+            let mut words = head.split_whitespace();
+            let is_extent = matches!(words.next()?, "RW" | "RDONLY" | "NOACCESS");
+            is_extent.then_some(Extent {
+                line,
+                sectors: words.next()?.parse().ok()?,
+                kind: words.next()?.to_owned(),
+                name: name.to_owned(),
+                offset: behind.parse().unwrap_or(0),
+            })
+        });
+        extents.collect()
+    }
+
+    /// Gives an extent another number of sectors.
+    fn set_sectors(&mut self, extent: &Extent, sectors: u64) {
+        let text = String::from_utf8_lossy(&self.0[extent.line]).into_owned();
+        let (was, is) = (format!(" {} ", extent.sectors), format!(" {sectors} "));
+        self.0[extent.line] = text.replacen(&was, &is, 1).into_bytes();
+    }
+
+    fn write(&self, path: &Path) -> Result<(), Unparsable> {
+        let text = self.0.concat();
+        let file = open_regular_to_change(path)?;
+        file.set_len(text.len() as u64)?;
+        Ok(file.write_all_at(&text, 0)?)
+    }
+}
+
+fn gone() -> Unparsable {
+    Unparsable::new("the extent is not there")
+}
+
+pub(super) fn steps(path: &Path) -> Result<Vec<Trim>, Unparsable> {
+    let extents = Lines::read(path)?.extents();
+    if extents.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let fewer = (0..extents.len()).rev().map(Trim::Extent);
+    let merged = (0..extents.len() - 1).filter(|index| joins(path, &extents, *index).is_ok());
+    Ok(fewer.chain(merged.map(Trim::Merge)).collect())
+}
+
+pub(super) fn remove(path: &Path, index: usize) -> Result<(), Unparsable> {
+    let mut lines = Lines::read(path)?;
+    let extents = lines.extents();
+    let extent = extents
+        .get(index)
+        .filter(|_| extents.len() > 1)
+        .ok_or_else(gone)?;
+    lines.0.remove(extent.line);
+    lines.write(path)
+}
+
+/// The files of two extents that can be one: both flat, each alone in its file, the first one to the end of it.
+fn joins(path: &Path, extents: &[Extent], index: usize) -> Result<[PathBuf; 2], Unparsable> {
+    let (Some(first), Some(second)) = (extents.get(index), extents.get(index + 1)) else {
+        return Err(gone());
+    };
+    let is_alone = |extent: &Extent| {
+        let same = extents.iter().filter(|other| other.name == extent.name);
+        extent.kind == "FLAT" && !extent.name.contains('/') && same.count() == 1
+    };
+    let files = [first, second].map(|extent| path.with_file_name(&extent.name));
+    let length = open_regular(&files[0])?.metadata()?.len();
+    let ends = (first.offset + first.sectors) * SECTOR_BYTES == length;
+    match is_alone(first) && is_alone(second) && ends {
+        true => Ok(files),
+        false => Err(Unparsable::new("the extents are not joined")),
+    }
+}
+
+pub(super) fn merge(path: &Path, index: usize) -> Result<(), Unparsable> {
+    let mut lines = Lines::read(path)?;
+    let extents = lines.extents();
+    let [into, from] = joins(path, &extents, index)?;
+    let (first, second) = (&extents[index], &extents[index + 1]);
+    let (into, from) = (open_regular_to_change(&into)?, open_regular(&from)?);
+    let start = into.metadata()?.len();
+    let (begin, length) = (second.offset * SECTOR_BYTES, second.sectors * SECTOR_BYTES);
+    into.set_len(start + length)?;
+    for segment in data_segments(&from)? {
+        let segment = segment.start.max(begin)..segment.end.min(begin + length);
+        let mut written = Ok(());
+        each_piece(&from, segment, |offset, bytes| {
+            if written.is_ok() {
+                written = into.write_all_at(bytes, start + offset - begin);
+            }
+        })?;
+        written?;
+    }
+    lines.set_sectors(first, first.sectors + second.sectors);
+    lines.0.remove(second.line);
+    lines.write(path)
+}
+
+/// Of an image that is one sparse extent with its descriptor, in which grains are not compressed.
+pub(super) fn size_and_unit(image: &ImageBytes) -> Result<Option<(u64, u64)>, Unparsable> {
+    let header = image.read("the header", 0, SECTOR_BYTES)?;
+    if !header.starts_with(b"KDMV") || little::<2>(&header, 77) != 0 || descriptor(image)?.is_none()
+    {
+        return Ok(None);
+    }
+    let [capacity, grain] =
+        [12, 20].map(|place| little::<8>(&header, place).saturating_mul(SECTOR_BYTES));
+    Ok(Some((capacity, grain)))
+}
+
+/// The embedded descriptor of one extent, with its place and length.
+fn descriptor(image: &ImageBytes) -> Result<Option<(Lines, u64, usize)>, Unparsable> {
+    let header = image.read("the header", 0, SECTOR_BYTES)?;
+    let [place, length] =
+        [28, 36].map(|place| little::<8>(&header, place).saturating_mul(SECTOR_BYTES));
+    if place == 0 || length > DESCRIPTOR_BYTES_MAX {
+        return Ok(None);
+    }
+    let bytes = image.read("the descriptor", place, length)?;
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    let lines = Lines::parsed(text);
+    Ok((lines.extents().len() == 1).then_some((lines, place, bytes.len())))
+}
+
+pub(super) fn resize(path: &Path, size: u64) -> Result<(), Unparsable> {
+    let image = ImageBytes::open_to_read(path)?;
+    let Some((mut lines, place, length)) = descriptor(&image)? else {
+        return Err(gone());
+    };
+    let extent = lines.extents().pop().ok_or_else(gone)?;
+    lines.set_sectors(&extent, size / SECTOR_BYTES);
+    let mut text = lines.0.concat();
+    text.resize(length, 0);
+    let file = open_regular_to_change(path)?;
+    file.write_all_at(&text, place)?;
+    Ok(file.write_all_at(&(size / SECTOR_BYTES).to_le_bytes(), 12)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn extent_lines(path: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with("RW "));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn flat_extents_become_one_with_the_bytes_of_both_and_one_of_them_goes() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("disk.vmdk");
+        let text = "# Disk DescriptorFile\nversion=1\n\n# Extent description\nRW 2 FLAT \"a.vmdk\" 1\r\nRW 3 FLAT \"b.vmdk\" 0\r\nRW 4 ZERO\n";
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(scratch.path().join("a.vmdk"), [1; 1536]).unwrap();
+        std::fs::write(scratch.path().join("b.vmdk"), [2; 4096]).unwrap();
+        let found = steps(&path).unwrap();
+        let expected = [2, 1, 0].map(Trim::Extent).into_iter();
+        assert_eq!(found, expected.chain([Trim::Merge(0)]).collect::<Vec<_>>());
+        merge(&path, 0).unwrap();
+        assert_eq!(extent_lines(&path), ["RW 5 FLAT \"a.vmdk\" 1", "RW 4 ZERO"]);
+        let merged = std::fs::read(scratch.path().join("a.vmdk")).unwrap();
+        assert_eq!(merged, [[1; 1536], [2; 1536]].concat());
+        remove(&path, 1).unwrap();
+        assert_eq!(extent_lines(&path), ["RW 5 FLAT \"a.vmdk\" 1"]);
+        assert!(steps(&path).unwrap().is_empty());
+        assert!(remove(&path, 0).is_err());
+    }
+}
