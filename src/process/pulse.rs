@@ -4,10 +4,14 @@
 //! cannot, on a loaded machine or a slow disk.
 
 use std::fs;
+use std::io::Read;
 use std::time::Duration;
 
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
+
+/// More bytes than `/proc/PID/stat` has: a name of 15 bytes and some fifty numbers.
+const STAT_BYTES: usize = 2048;
 
 /// The processes of a call.
 #[derive(Clone, Copy, Debug)]
@@ -131,8 +135,9 @@ impl Pulse {
     fn add(&mut self, process: &str, kin: Kin) {
         let read =
             |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
-        let stat = read("stat");
-        let Some(Stat { name, fields }) = Stat::parse(&stat) else {
+        let mut buffer = [0; STAT_BYTES];
+        let stat = stat_of(process, &mut buffer);
+        let Some(Stat { name, fields }) = Stat::parse(stat) else {
             return;
         };
         let number = |index: usize| {
@@ -166,6 +171,14 @@ impl Pulse {
             wait_channel: read("wchan"),
         });
     }
+}
+
+/// The text of `/proc/PID/stat`, by one read: each look at a call asks every process of the machine, and the kernel writes the text anew for each read.
+fn stat_of<'buffer>(process: &str, buffer: &'buffer mut [u8; STAT_BYTES]) -> &'buffer str {
+    let opened = fs::File::open(format!("/proc/{process}/stat"));
+    let length = opened.and_then(|mut file| file.read(buffer)).unwrap_or(0);
+    // A name may be cut off within a character: such a process is passed over as one that has ended.
+    std::str::from_utf8(&buffer[..length]).unwrap_or_default()
 }
 
 fn states_of_threads(process: &str) -> impl Iterator<Item = String> {

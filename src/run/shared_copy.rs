@@ -217,27 +217,4 @@ mod tests {
         let (_second, other, _) = lent(&mut copy, &scratch);
         assert_ne!(inode, other);
     }
-
-    #[test]
-    fn what_a_process_that_stays_wrote_is_seen_although_it_has_not_closed_the_file() {
-        let scratch = tempfile::tempdir().unwrap();
-        let image = OutsideImage::find(&original(&scratch)).unwrap();
-        let mut copy = SharedCopy::new(&image, scratch.path());
-        let (_first, _, path) = lent(&mut copy, &scratch);
-        let file = open_to_write(&path);
-        file.write_all_at(&[8], 100).unwrap();
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
-            .stdin(file)
-            .spawn()
-            .unwrap();
-        let made = copy.made.as_mut().unwrap();
-        // As if it had written through a mapping.
-        made.watch.as_ref().unwrap().has_seen_any();
-        made.files[0].state = state(&path).unwrap();
-        copy.returned();
-        assert!(!copy.is_as_the_image().unwrap());
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
 }

@@ -535,7 +535,7 @@ fn an_image_loses_all_blocks_but_the_one_that_shows_the_difference_and_shows_no_
         let told = said(&output);
         assert_eq!(output.status.code(), Some(0), "{told}");
         assert!(told.contains("the image: 1 of "), "{told}");
-        assert!(told.contains("left, a disk of "), "{told}");
+        assert!(told.contains(", a disk of "), "{told}");
         assert!(fs::read(directory.join(name)).unwrap() == before, "{name}");
         let findings = directory.join("fuzz-findings");
         let entries = fs::read_dir(&findings).unwrap().flatten();
