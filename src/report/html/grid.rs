@@ -10,7 +10,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::views::{figure, strip};
 use crate::base::error::{Error, Result};
-use crate::base::prose::printable;
+use crate::base::prose::{counted, printable};
 use crate::image::format::Format;
 use crate::report::terminal::grid::word;
 use crate::run::grid::{Cell, Row, Standing};
@@ -134,7 +134,7 @@ fn notes(row: &Row) -> Markup {
     }
     html! {
         details.line {
-            summary { (row.writer) " " (row.form) ": " (said.len() + row.not_made.len()) " notes" }
+            summary { (row.writer) " " (row.form) ": " (counted((said.len() + row.not_made.len()) as u64, "note")) }
             @for (bytes, words) in &row.not_made { p { "It does not make " (bytes) " bytes: " (words) } }
             @for cell in said {
                 p { b { (cell.reader) " " (word(cell.standing)) } ": " (title(cell)) }
