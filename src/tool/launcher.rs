@@ -259,6 +259,13 @@ impl Launcher {
         if !is_known {
             programs.insert(key, Program { identity, servers });
         }
+        // Nobody will ask for servers of a directory that was removed; each is a process until it is dropped.
+        let is_removed = |place: &Path| !place.exists();
+        let removed: Vec<_> = programs
+            .extract_if(|(_, place), _| place.as_deref().is_some_and(is_removed))
+            .collect();
+        drop(programs);
+        drop(removed);
         started
     }
 

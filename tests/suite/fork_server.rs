@@ -9,8 +9,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use imgduel::process::{Ending, Finished, Invocation};
+use imgduel::process::{Ending, Finished, Invocation, SandboxPolicy};
 use imgduel::tool::launcher::{ExecMode, Launcher};
+
+use crate::ring;
 
 /// Returns the shell, which is dynamically linked like most tools.
 fn shell() -> PathBuf {
@@ -390,4 +392,28 @@ fn the_check_mode_compares_no_call_that_has_a_fault() {
     assert_eq!(launcher.compared(), Some((0, 0, None)));
     assert_eq!(run(None), Ending::Exited(0));
     assert_eq!(launcher.compared(), Some((1, 0, None)));
+}
+
+#[test]
+fn the_servers_of_a_directory_that_was_removed_end_when_another_one_gets_its_own() {
+    let launcher = forking();
+    let confined = SandboxPolicy::default();
+    let server_of_a_call_in = |root: &Path| {
+        let directory = root.join("case/candidate");
+        std::fs::create_dir_all(&directory).unwrap();
+        let arguments = ["-c".to_owned(), "echo $PPID".to_owned()];
+        let finished = launcher.run(&Invocation {
+            sandbox: Some(&confined),
+            ..call(&shell(), &arguments, &directory)
+        });
+        let number = finished.unwrap().stdout.text().trim().to_owned();
+        Path::new("/proc").join(number)
+    };
+    let [first, second] = [(), ()].map(|()| ring::scratch());
+    let server = server_of_a_call_in(first.path());
+    assert_eq!(server_of_a_call_in(first.path()), server);
+    assert!(server.exists());
+    drop(first);
+    let another = server_of_a_call_in(second.path());
+    assert!(!server.exists() && another.exists());
 }

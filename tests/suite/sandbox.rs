@@ -196,7 +196,8 @@ fn limits_hold_from_the_first_instruction() {
                 }
             });
         }
-        let said: BTreeSet<String> = (0..100)
+        // Each start waits for a processor, and the other tests wait meanwhile.
+        let said: BTreeSet<String> = (0..12)
             .map(|_| sandboxed(scratch.path(), &sandbox, script).stdout.text())
             .collect();
         is_over.store(true, Ordering::Relaxed);
