@@ -369,11 +369,13 @@ fn replace(
     let outside = || Unparsable::new(format!("{} lies outside the file", field.name));
     let there = bytes.get_mut(start..end).ok_or_else(outside)?;
     let was = valid.get(start..end).ok_or_else(outside)?;
-    if field.holds == Holds::Text
+    let is_hexadecimal = field.holds == Holds::Hexadecimal;
+    if is_hexadecimal
+        || field.holds == Holds::Text
         || field.bits > 64
         || !matches!(field.bits, 1 | 2 | 4) && !field.bits.is_multiple_of(8)
     {
-        there.copy_from_slice(&patch::resolve_text(was, value));
+        there.copy_from_slice(&patch::resolve_text(was, value, is_hexadecimal));
         let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).escape_debug().to_string();
         return Ok((shown(was), shown(there)));
     }

@@ -41,6 +41,8 @@ pub enum Holds {
     },
     /// Text, or an identifier such as a GUID.
     Text,
+    /// A hexadecimal number as text. A random one has decimal digits alone now and then, and is none of decimals all the same.
+    Hexadecimal,
 }
 
 impl FieldKind {
@@ -57,6 +59,11 @@ impl FieldKind {
     /// Text of `bytes` bytes at `offset`.
     pub const fn text(name: &'static str, offset: u64, bytes: u64) -> Self {
         Self::new(name, offset, bytes, Holds::Text)
+    }
+
+    /// A hexadecimal number as text, of `bytes` bytes at `offset`.
+    pub const fn hexadecimal(name: &'static str, offset: u64, bytes: u64) -> Self {
+        Self::new(name, offset, bytes, Holds::Hexadecimal)
     }
 
     /// An offset in the file, in units of `unit` bytes, with the mask `flags` of other bits; stored in `bytes` bytes at `offset`.

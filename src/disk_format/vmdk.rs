@@ -57,8 +57,8 @@ static DESCRIPTOR: Structure = Structure {
     fields: &[
         FieldKind::text("signature", 0, 0),
         FieldKind::text("version", 0, 0),
-        FieldKind::text("CID", 0, 0),
-        FieldKind::text("parentCID", 0, 0),
+        FieldKind::hexadecimal("CID", 0, 0),
+        FieldKind::hexadecimal("parentCID", 0, 0),
         FieldKind::text("createType", 0, 0),
         FieldKind::text("extent_access", 0, 0),
         FieldKind::text("extent_size", 0, 0),

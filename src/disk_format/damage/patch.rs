@@ -151,12 +151,13 @@ pub(super) fn write_number(bytes: &mut [u8], number: u64, order: ByteOrder) {
     }
 }
 
-/// Resolves `value` for a text field with the text `was`, in the same length: a decimal number becomes another number, any other text gets other
-/// bytes.
-pub(super) fn resolve_text(was: &[u8], value: Value) -> Vec<u8> {
+/// Resolves `value` for a text field with the text `was`, in the same length: a decimal number becomes another number, any other text, a
+/// hexadecimal number included, gets other bytes.
+pub(super) fn resolve_text(was: &[u8], value: Value, is_hexadecimal: bool) -> Vec<u8> {
     let digits = std::str::from_utf8(was)
         .ok()
-        .and_then(|text| text.parse::<u64>().ok());
+        .and_then(|text| text.parse::<u64>().ok())
+        .filter(|_| !is_hexadecimal);
     let of_number = |number: u64| {
         let text = number.to_string().into_bytes();
         let mut padded = vec![b'0'; was.len().saturating_sub(text.len())];
@@ -216,9 +217,15 @@ mod tests {
         ];
         for value in values {
             for was in ["2048", "RW", "\"a.vmdk\""] {
-                assert_eq!(resolve_text(was.as_bytes(), value).len(), was.len());
+                assert_eq!(resolve_text(was.as_bytes(), value, false).len(), was.len());
             }
         }
-        assert_eq!(resolve_text(b"2048", Value::Plus(1)), b"2049");
+        assert_eq!(resolve_text(b"2048", Value::Plus(1), false), b"2049");
+    }
+
+    #[test]
+    fn a_random_hexadecimal_number_is_damaged_alike_whatever_its_digits() {
+        let damaged = |was: &[u8]| resolve_text(was, Value::Plus(1), true);
+        assert_eq!(damaged(b"20481234"), damaged(b"2f481a34"));
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn draw(random: &mut NativeRandom, field: &FieldKind) -> Value {
         return Value::Number(*random.choice(numbers));
     }
     match field.holds {
-        Holds::Text => text(random),
+        Holds::Text | Holds::Hexadecimal => text(random),
         Holds::Flags if random.percent(70) => flip(random, field),
         Holds::Offset { .. } if random.percent(65) => place(random, field),
         _ => number(random, field),
