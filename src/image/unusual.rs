@@ -170,6 +170,19 @@ impl Unusual {
             .find(|feature| feature.name() == name)
     }
 
+    /// Those that are not of a layer alone: they follow from the rest of a recipe, or lie in places, names and a guest's data.
+    pub const OUTSIDE_A_LAYER: [Self; 9] = [
+        Self::Differencing,
+        Self::OtherBlocks,
+        Self::ImageInDirectory,
+        Self::BackingInDirectory,
+        Self::AbsoluteName,
+        Self::FileName,
+        Self::JsonName,
+        Self::Decoys,
+        Self::Lookalike,
+    ];
+
     /// Returns the features of a format's images, in the order of the table.
     pub fn of_format(format: Format) -> Vec<Self> {
         let all = Self::ALL.iter().copied();

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
+use super::pulse::{STAT_BYTES, Stat, stat_of};
 use super::usage::mapping;
 
 /// Whether any process that descends from this one has one of these files (device and inode) open for writing or mapped to be shared, or cannot be examined.
@@ -34,11 +35,12 @@ pub fn hold_any(files: &[(u64, u64)]) -> bool {
 fn parents() -> HashMap<u64, u64> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let parents = entries.filter_map(|entry| {
-        let process = entry.file_name().to_str()?.parse().ok()?;
-        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-        // proc_pid_stat(5): pid (comm) state ppid. The name may contain blanks and parentheses.
-        let (_, fields) = stat.rsplit_once(')')?;
-        Some((process, fields.split_whitespace().nth(1)?.parse().ok()?))
+        let name = entry.file_name();
+        let (name, mut buffer) = (name.to_str()?, [0; STAT_BYTES]);
+        let process = name.parse().ok()?;
+        // proc_pid_stat(5): behind the name stand the state and the parent.
+        let parent = *Stat::parse(stat_of(name, &mut buffer))?.fields.get(1)?;
+        Some((process, parent.parse().ok()?))
     });
     parents.collect()
 }

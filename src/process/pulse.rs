@@ -11,7 +11,7 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 /// More bytes than `/proc/PID/stat` has: a name of 15 bytes and some fifty numbers.
-const STAT_BYTES: usize = 2048;
+pub(super) const STAT_BYTES: usize = 2048;
 
 /// The processes of a call.
 #[derive(Clone, Copy, Debug)]
@@ -174,7 +174,10 @@ impl Pulse {
 }
 
 /// The text of `/proc/PID/stat`, by one read: each look at a call asks every process of the machine, and the kernel writes the text anew for each read.
-fn stat_of<'buffer>(process: &str, buffer: &'buffer mut [u8; STAT_BYTES]) -> &'buffer str {
+pub(super) fn stat_of<'buffer>(
+    process: &str,
+    buffer: &'buffer mut [u8; STAT_BYTES],
+) -> &'buffer str {
     let opened = fs::File::open(format!("/proc/{process}/stat"));
     let length = opened.and_then(|mut file| file.read(buffer)).unwrap_or(0);
     // A name may be cut off within a character: such a process is passed over as one that has ended.
@@ -195,13 +198,13 @@ fn states_of_threads(process: &str) -> impl Iterator<Item = String> {
 
 /// The fields of `/proc/PID/stat`, proc_pid_stat(5): pid (comm) state ppid pgrp ... utime is field 14, stime 15, rss
 /// 24. The name may contain blanks and parentheses, so fields are counted from the last ')': state is 0.
-struct Stat<'text> {
+pub(super) struct Stat<'text> {
     name: &'text str,
-    fields: Vec<&'text str>,
+    pub(super) fields: Vec<&'text str>,
 }
 
 impl<'text> Stat<'text> {
-    fn parse(text: &'text str) -> Option<Self> {
+    pub(super) fn parse(text: &'text str) -> Option<Self> {
         let (head, tail) = text.rsplit_once(')')?;
         let name = head
             .split_once('(')

@@ -132,7 +132,7 @@ impl WrittenProfile {
 /// Draws unusual features of a format.
 fn unusual(random: &mut NativeRandom, format: Format) -> Vec<Unusual> {
     let mut all = Unusual::of_format(format);
-    all.retain(|feature| !places::FEATURES.contains(feature));
+    all.retain(|feature| !Unusual::OUTSIDE_A_LAYER.contains(feature));
     let mut drawn = match random.weighted(&SWARM_WEIGHTS) {
         0 => vec![*random.choice(&all)],
         1 => vec![*random.choice(&all), *random.choice(&all)],

@@ -11,8 +11,8 @@ use super::header::Header;
 use super::{ImageBytes, Unparsable, number};
 
 pub(in crate::disk_format) const BACKING_FORMAT: u64 = 0xe279_2aca;
-const BITMAPS: u64 = 0x2385_2875;
-const ENCRYPTION: u64 = 0x0537_be77;
+pub(in crate::disk_format) const BITMAPS: u64 = 0x2385_2875;
+pub(in crate::disk_format) const ENCRYPTION: u64 = 0x0537_be77;
 pub(in crate::disk_format) const DATA_FILE: u64 = 0x4441_5441;
 /// Bit 0 of `autoclear_features`: the bitmaps are consistent with the contents.
 const CONSISTENT_BITMAPS: u64 = 1;

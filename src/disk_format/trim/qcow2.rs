@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::Trim;
 use crate::disk_format::plain::Volume;
-use crate::disk_format::qcow2::extensions::Extensions;
+use crate::disk_format::qcow2::extensions::{
+    BACKING_FORMAT, BITMAPS, DATA_FILE, ENCRYPTION, Extensions,
+};
 use crate::disk_format::qcow2::header::Header;
 use crate::disk_format::qcow2::refcounts::RefcountTable;
 use crate::disk_format::qcow2::snapshot_table;
@@ -14,7 +16,7 @@ use crate::image::content::open_regular_to_change;
 use crate::image::format::Format;
 
 /// The extensions without which the image is another one: the format of the backing file, bitmaps, the header of the encryption, the name of the data file.
-const NEEDED: [u64; 4] = [0xe279_2aca, 0x2385_2875, 0x0537_be77, 0x4441_5441];
+const NEEDED: [u64; 4] = [BACKING_FORMAT, BITMAPS, ENCRYPTION, DATA_FILE];
 
 pub(super) fn steps(path: &Path) -> Result<Vec<Trim>, Unparsable> {
     let image = ImageBytes::open_to_read(path)?;

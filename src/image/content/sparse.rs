@@ -168,7 +168,7 @@ pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
         let size = source.metadata()?.len();
         let mut target = new_file(to, size)?;
         for segment in data_segments(&source)? {
-            send(&source, &mut target, &segment)?;
+            send(&source, size, &mut target, &segment)?;
         }
         Ok(())
     };
@@ -184,7 +184,7 @@ fn new_file(path: &Path, size: u64) -> io::Result<File> {
 }
 
 /// Copies a segment inside the kernel, which takes two thirds of the time of reading and writing it; what it cannot copy so is read and written.
-fn send(source: &File, target: &mut File, segment: &Range<u64>) -> io::Result<()> {
+fn send(source: &File, size: u64, target: &mut File, segment: &Range<u64>) -> io::Result<()> {
     let mut offset = segment.start;
     target.seek(io::SeekFrom::Start(offset))?;
     while offset < segment.end {
@@ -194,7 +194,7 @@ fn send(source: &File, target: &mut File, segment: &Range<u64>) -> io::Result<()
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                return write_pieces(source, &[&*target], offset..segment.end, |_, _| {});
+                return write_pieces(source, size, &[&*target], offset..segment.end, |_, _| {});
             }
             Err(error) => return Err(error.into()),
         }
@@ -219,7 +219,7 @@ fn copy_pieces(from: &Path, targets: &[&Path], mut visit: impl FnMut(u64, &[u8])
         let targets: Vec<File> = targets.collect::<io::Result<_>>()?;
         let targets: Vec<&File> = targets.iter().collect();
         for segment in data_segments(&source)? {
-            write_pieces(&source, &targets, segment, &mut visit)?;
+            write_pieces(&source, size, &targets, segment, &mut visit)?;
         }
         Ok(size)
     };
@@ -229,14 +229,14 @@ fn copy_pieces(from: &Path, targets: &[&Path], mut visit: impl FnMut(u64, &[u8])
         .map_err(|error| Error::io("copy an image to", to, &error))
 }
 
-/// Writes a segment of `source` to each of `targets`, and calls `visit` with each piece of it, in whole blocks.
+/// Writes a segment of `source`, which has `size` bytes, to each of `targets`, and calls `visit` with each piece of it, in whole blocks.
 fn write_pieces(
     source: &File,
+    size: u64,
     targets: &[&File],
     segment: Range<u64>,
     mut visit: impl FnMut(u64, &[u8]),
 ) -> io::Result<()> {
-    let size = source.metadata()?.len();
     let mut written = Ok(());
     each_piece(source, aligned(&segment, size), |offset, bytes| {
         visit(offset, bytes);

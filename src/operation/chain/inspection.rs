@@ -265,7 +265,7 @@ fn checks(chain_state: &ChainState, ours: &Answer, theirs: &Answer) -> Option<Fi
 }
 
 /// Returns a value of a report, or why there is no report.
-pub(super) fn value(report: &Report, key: &str) -> String {
+fn value(report: &Report, key: &str) -> String {
     let value = report.tree().map(|tree| tree[key].to_string());
     value.unwrap_or_else(str::to_owned)
 }

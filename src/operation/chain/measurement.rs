@@ -46,25 +46,20 @@ impl ChainState {
 /// something else for the snapshot. A tool that tells the space of a fully allocated image, whatever is there, tells it of both.
 pub(super) fn of_image(ours: &StepResult) -> Option<Finding> {
     let [of_snapshot, of_image] = ours.measured_again.as_ref()?;
-    let required = |answer: &Answer| {
-        let report = answer.report.tree().ok()?;
-        Some(report["required"].as_u64()?.to_string())
-    };
+    let figure = |answer: &Answer, key: &str| answer.report.tree().ok()?[key].as_u64();
+    let required = |answer: &Answer| figure(answer, "required");
     let told = required(&ours.answer)?;
     let (snapshot, image) = (required(of_snapshot)?, required(of_image)?);
-    let is_estimate = ours.answer.report.tree().ok()?["fully-allocated"].as_u64()
-        == ours.answer.report.tree().ok()?["required"].as_u64();
-    let is_of_image = told == image && told != snapshot && !is_estimate;
-    is_of_image
-        .then(|| {
-            let values = [told, snapshot.clone(), snapshot];
-            witnesses(
-                DivergenceKind::ChainMeasure,
-                Subject::IntermediateRequired {},
-                values,
-            )
-        })
-        .flatten()
+    let is_estimate = figure(&ours.answer, "fully-allocated") == Some(told);
+    if told != image || told == snapshot || is_estimate {
+        return None;
+    }
+    let values = [told, snapshot, snapshot].map(|bytes| bytes.to_string());
+    witnesses(
+        DivergenceKind::ChainMeasure,
+        Subject::IntermediateRequired {},
+        values,
+    )
 }
 
 /// Returns the bytes of a qcow2 whose every cluster is allocated: the header, the L1 table, the L2 tables and the data, each in whole clusters, and

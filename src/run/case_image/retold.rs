@@ -37,21 +37,6 @@ const RECIPE: Recipe = Recipe {
     shift: 0,
 };
 
-/// What an image of one file cannot have, or what is no matter of structure.
-const NOT_TRIED: [Unusual; 11] = [
-    Unusual::ImageInDirectory,
-    Unusual::BackingInDirectory,
-    Unusual::AbsoluteName,
-    Unusual::FileName,
-    Unusual::JsonName,
-    Unusual::Decoys,
-    Unusual::Lookalike,
-    Unusual::Differencing,
-    Unusual::OtherBlocks,
-    Unusual::Beyond2Gib,
-    Unusual::Beyond4Gib,
-];
-
 /// The recipe of an image.
 pub struct Retold {
     /// The recipe.
@@ -71,7 +56,12 @@ pub fn retell(
     let started = Instant::now();
     let plain = [false, true].map(|has_guest_data| plain(image, has_guest_data));
     let features = Unusual::of_format(image.format).into_iter();
-    let features = features.filter(|feature| !NOT_TRIED.contains(feature));
+    // The recipe has one layer; that a file is large is no matter of structure.
+    let is_tried = |feature: &Unusual| {
+        !Unusual::OUTSIDE_A_LAYER.contains(feature)
+            && !matches!(feature, Unusual::Beyond2Gib | Unusual::Beyond4Gib)
+    };
+    let features = features.filter(is_tried);
     for feature in std::iter::once(None).chain(features.map(Some)) {
         for (has_guest_data, plain) in [false, true].into_iter().zip(&plain) {
             let Some(mut layer) = plain.clone() else {

@@ -201,10 +201,7 @@ impl CaseImage {
         change: impl FnOnce(&Path) -> std::result::Result<(), Unparsable>,
     ) -> Result<Option<Arc<Self>>> {
         let root = Root::make(reading.workdir, "smaller")?;
-        for path in &self.found.taken {
-            let name = path.file_name().unwrap_or_default();
-            copy_sparse(&self.directory().join(name), &root.path().join(name))?;
-        }
+        self.copy_to(root.path())?;
         let path = root.path().join(&self.file.path);
         change(&path).map_err(|why| unusable(&path, why))?;
         let found = OutsideImage::find(&path)?;
@@ -214,6 +211,11 @@ impl CaseImage {
     /// Copies its files into a directory, which is made.
     pub fn save(&self, directory: &Path) -> Result<()> {
         std::fs::create_dir_all(directory).map_err(|error| Error::io("make", directory, &error))?;
+        self.copy_to(directory)
+    }
+
+    /// Copies its files into a directory that is there.
+    fn copy_to(&self, directory: &Path) -> Result<()> {
         for path in &self.found.taken {
             let name = path.file_name().unwrap_or_default();
             copy_sparse(&self.directory().join(name), &directory.join(name))?;

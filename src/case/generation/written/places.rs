@@ -15,20 +15,6 @@ const DECOYS_PERCENT: u64 = 50;
 /// Percentage of images, of those that begin with a guest's data, where these look like another format.
 const LOOKALIKE_PERCENT: u64 = 35;
 
-/// What this file draws: no swarm has it.
-pub(super) const FEATURES: [Unusual; 9] = [
-    // These two follow from the rest of a recipe.
-    Unusual::Differencing,
-    Unusual::OtherBlocks,
-    Unusual::ImageInDirectory,
-    Unusual::BackingInDirectory,
-    Unusual::AbsoluteName,
-    Unusual::FileName,
-    Unusual::JsonName,
-    Unusual::Decoys,
-    Unusual::Lookalike,
-];
-
 /// Draws places and names for a finished image, and data that look like a header.
 pub(super) fn draw(random: &mut NativeRandom, image: &mut WrittenImage) {
     let last = image.layers.len() - 1;
