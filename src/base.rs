@@ -27,7 +27,7 @@ pub mod base64;
 pub mod size;
 
 /// Shrink candidates of plain values.
-pub mod simpler;
+pub mod variants;
 
 /// Seeded random generators.
 pub mod rng;

@@ -21,7 +21,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::error::{Error, Result};
-use crate::base::simpler::CaseSize;
+use crate::base::variants::CaseSize;
 use crate::case::generation::{Generation, Selection};
 use crate::image::ImageRecipe;
 use crate::image::outside::Outside;

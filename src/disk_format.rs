@@ -34,7 +34,7 @@ pub mod probe;
 pub mod origin;
 
 /// An image with fewer blocks of data.
-pub mod fewer;
+pub mod block_removal;
 
 /// An image with less structure.
 pub mod trim;

@@ -28,12 +28,12 @@ pub mod dmg;
 pub mod outside;
 
 /// The unusual features that a valid image may have.
-pub mod unusual;
+pub mod unusual_feature;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::simpler::{self, CaseSize};
 use crate::base::size::Size;
+use crate::base::variants::{self, CaseSize};
 use crate::image::content::{Contents, Fill, Write};
 use crate::image::dmg::DmgRecipe;
 use crate::image::format::Format;
@@ -289,7 +289,7 @@ impl ImageRecipe {
         versions.push(defaults(self.format));
         versions.extend(self.fewer_writes());
         versions.extend(self.smaller());
-        let simpler_writes = simpler::elementwise(self.writes(), Write::simpler);
+        let simpler_writes = variants::elementwise(self.writes(), Write::simpler);
         versions.extend(simpler_writes.into_iter().map(|writes| Self {
             writes: Some(writes),
             ..self.clone()
@@ -299,7 +299,7 @@ impl ImageRecipe {
     }
 
     fn fewer_writes(&self) -> impl Iterator<Item = Self> + '_ {
-        let shorter = simpler::shorter(self.writes()).into_iter();
+        let shorter = variants::shorter(self.writes()).into_iter();
         shorter.map(|writes| {
             let pattern = if writes.is_empty() {
                 Some(Pattern::Zeros)
@@ -316,7 +316,7 @@ impl ImageRecipe {
     }
 
     fn smaller(&self) -> impl Iterator<Item = Self> + '_ {
-        let sizes = self.virtual_size.iter().flat_map(simpler::sizes);
+        let sizes = self.virtual_size.iter().flat_map(variants::sizes);
         sizes.flat_map(|virtual_size| {
             let at_their_places = |write: &Write| write.within(0, virtual_size.bytes());
             let at_the_start = |write: &Write| {

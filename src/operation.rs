@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::CaseSize;
+use crate::base::variants::CaseSize;
 use crate::image::ImageRecipe;
 use crate::image::format::Format;
 use crate::image::validity::Validity;

@@ -7,10 +7,10 @@
 pub mod file;
 mod flags;
 mod from_flags;
+mod hidden_variables;
 /// How the command line and the environment are read.
 pub mod reading;
-mod resolved;
-mod unseen;
+mod resolution;
 mod values;
 
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use crate::run::scratch_dir::Place;
 use crate::tool::launcher::{ExecMode, Launcher};
 use crate::tool::{ToolSpec, libraries, model};
 pub use reading::{Read, read};
-pub use resolved::{Resolved, resolved};
+pub use resolution::{Resolved, resolved};
 pub use values::jobs as parse_jobs;
 
 /// The default number of cases of a campaign of the command.

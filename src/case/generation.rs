@@ -4,7 +4,7 @@
 //! The cases of a named generation never change, so that ids in old reports stay valid.
 
 pub mod ancestry;
-pub mod begun;
+pub mod image_case;
 mod malformed;
 mod native;
 mod python;
@@ -326,8 +326,8 @@ impl Generation {
     /// Returns the case with this id. If the name contains changes, they are
     /// applied to the drawn case in order.
     pub fn case(id: &CaseId, selection: &Selection) -> Result<Case> {
-        if let (_, Some(digest)) = begun::parted(&id.generation) {
-            return Err(begun::missing(id, digest));
+        if let (_, Some(digest)) = image_case::parted(&id.generation) {
+            return Err(image_case::missing(id, digest));
         }
         let (base, changes) = ancestry::lineage(&id.generation);
         let generation = Self::named(base)?;

@@ -5,18 +5,18 @@
 //! files that people edit, with a built-in copy. The session queries it. Nothing here prints or writes a file.
 
 mod condition;
+mod contents_difference;
 mod edit;
 mod files;
 mod json;
 mod range;
-mod right;
-mod shown;
+mod right_side;
 mod written;
 
 pub use condition::{Condition, Sighting};
+pub use contents_difference::Shows;
 pub use range::Range;
-pub use right::Right;
-pub use shown::Shows;
+pub use right_side::Right;
 
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::base::error::Result;
-use crate::base::simpler;
+use crate::base::variants;
 use crate::case::Case;
 use crate::image::ImageRecipe;
 use crate::operation::Operation;
@@ -178,7 +178,7 @@ fn fewer_operations(case: &Case, symptom: &Symptom) -> Vec<Case> {
         .iter()
         .filter(|operation| operation.name() == symptom.operation)
         .map(|operation| vec![operation.clone()]);
-    let shorter = simpler::shorter_not_empty(&case.ops);
+    let shorter = variants::shorter_not_empty(&case.ops);
     let lists = alone.chain(shorter);
     let fewer = lists.filter(|list| list.len() < case.ops.len());
     fewer.map(|ops| with_operations(case, ops)).collect()
@@ -192,7 +192,7 @@ fn simpler_image(case: &Case, _: &Symptom) -> Vec<Case> {
 
 /// Proposes cases in which one operation is simpler.
 fn simpler_operations(case: &Case, _: &Symptom) -> Vec<Case> {
-    let lists = simpler::elementwise(&case.ops, |operation| operation.perform().simpler());
+    let lists = variants::elementwise(&case.ops, |operation| operation.perform().simpler());
     let lists = lists.into_iter();
     lists.map(|ops| with_operations(case, ops)).collect()
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::plain::block_file::vpc::checksum;
 use super::qcow2::{ImageBytes, Unparsable, number};
 use super::skeleton::{self, little};
-use super::{fewer, vhdx_blocks};
+use super::{block_removal, vhdx_blocks};
 use crate::base::prose::counted;
 use crate::image::content::open_regular_to_change;
 use crate::image::format::{Format, SECTOR_BYTES, vpc_geometry};
@@ -92,8 +92,8 @@ fn size(path: &Path, format: Format) -> Result<Option<Trim>, Unparsable> {
     let Some((now, unit)) = size_and_unit(path, format)? else {
         return Ok(None);
     };
-    let blocks = fewer::blocks(path, format)?;
-    let ends = blocks.iter().map(fewer::Block::guest_end);
+    let blocks = block_removal::blocks(path, format)?;
+    let ends = blocks.iter().map(block_removal::Block::guest_end);
     let needed = ends.max().unwrap_or(unit).max(SECTOR_BYTES);
     let wanted = format.created_size(needed);
     Ok((wanted < now).then_some(Trim::Size(wanted)))
@@ -200,7 +200,7 @@ fn tail(path: &Path, format: Format) -> Result<Option<(Trim, u64)>, Unparsable> 
                 .iter()
                 .filter(|range| !(ends_with_footer && range.start >= last))
                 .map(|range| range.end);
-            let blocks = fewer::blocks(path, format)?;
+            let blocks = block_removal::blocks(path, format)?;
             let blocks = blocks.iter().map(|block| block.place().end);
             let used = structure.chain(blocks).max();
             used.filter(|_| {

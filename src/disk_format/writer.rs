@@ -23,12 +23,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::qcow2::Unparsable;
-use crate::base::simpler::{self, Versions};
 use crate::base::size::Size;
+use crate::base::variants::{self, Versions};
 use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions};
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 use crate::image::validity::{self, Validity};
 
 pub use files::WrittenFiles;
@@ -170,9 +170,9 @@ impl WrittenLayer {
 
     /// Returns simpler versions.
     fn simpler(&self) -> Vec<Self> {
-        let fewer = simpler::shorter(&self.unusual);
-        let writes = simpler::shorter(&self.writes);
-        let options = simpler::shorter(self.options.as_slice());
+        let fewer = variants::shorter(&self.unusual);
+        let writes = variants::shorter(&self.writes);
+        let options = variants::shorter(self.options.as_slice());
         let sizes = [65536, 1 << 20, 4 << 20].into_iter();
         // Other sizes of a vpc depend on who reads it.
         let is_odd = self.has(Unusual::OddGeometry);
@@ -181,7 +181,7 @@ impl WrittenLayer {
             false => self.format.created_size(size),
         });
         let sizes = sizes.filter(|size| *size < self.size);
-        let simpler_writes = simpler::elementwise(&self.writes, Write::simpler);
+        let simpler_writes = variants::elementwise(&self.writes, Write::simpler);
         Versions::new(self)
             .each(fewer, |layer, unusual| layer.unusual = unusual)
             .each(writes, |layer, writes| layer.writes = writes)
@@ -368,8 +368,8 @@ impl WrittenImage {
 
     /// Returns simpler versions: fewer images, fewer features, fewer and simpler writes.
     pub fn simpler(&self) -> Vec<Self> {
-        let layers = simpler::shorter_not_empty(&self.layers).into_iter();
-        let simpler = simpler::elementwise(&self.layers, WrittenLayer::simpler).into_iter();
+        let layers = variants::shorter_not_empty(&self.layers).into_iter();
+        let simpler = variants::elementwise(&self.layers, WrittenLayer::simpler).into_iter();
         layers
             .chain(simpler)
             .map(|layers| Self { layers })

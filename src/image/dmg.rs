@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::base::rng::PythonRandom;
-use crate::base::simpler;
+use crate::base::variants;
 use crate::image::content::{BLOCK_BYTES, Contents, ContentsBuilder};
 use crate::image::format::SECTOR_BYTES;
 use crate::image::validity::{self, Validity};
@@ -206,9 +206,9 @@ impl DmgRecipe {
         let Self { split, payload, .. } = *self;
         let fork = self.resource_fork;
         let with = |chunks: Vec<Chunk>, split, fork| Self::new(chunks, split, fork, payload);
-        let fewer = simpler::shorter_not_empty(&self.chunks).into_iter();
-        let shorter = simpler::elementwise(&self.chunks, |chunk| {
-            let sectors = simpler::numbers(chunk.1, &[1, 8]).into_iter();
+        let fewer = variants::shorter_not_empty(&self.chunks).into_iter();
+        let shorter = variants::elementwise(&self.chunks, |chunk| {
+            let sectors = variants::numbers(chunk.1, &[1, 8]).into_iter();
             sectors.map(|sectors| Chunk(chunk.0, sectors)).collect()
         });
         let one_table = (split.is_some() || fork).then(|| with(self.chunks.clone(), None, false));

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::qcow2_options::REFCOUNT_BITS;
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
+use crate::base::variants::{self, CaseSize, Versions};
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
@@ -93,11 +93,11 @@ impl Perform for Amend {
     fn simpler(&self) -> Vec<Operation> {
         let versions = Versions::new(self)
             .each(
-                simpler::shorter(self.create_options.as_slice()),
+                variants::shorter(self.create_options.as_slice()),
                 |version, options| version.create_options = options.into(),
             )
             .each(
-                simpler::shorter_not_empty(self.amend_options.as_slice()),
+                variants::shorter_not_empty(self.amend_options.as_slice()),
                 |version, options| version.amend_options = options.into(),
             );
         versions.all().map(Operation::Amend).collect()

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
+use crate::base::variants::{self, CaseSize, Versions};
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Fill, Write};
 use crate::image::format::Format;
@@ -80,7 +80,7 @@ impl BenchRecipe {
             .when(self.cluster_size.is_some(), |version| {
                 version.cluster_size = None
             })
-            .each(simpler::numbers(self.size, &SIZES), |version, size| {
+            .each(variants::numbers(self.size, &SIZES), |version, size| {
                 version.size = size
             });
         versions.all().collect()
@@ -225,10 +225,10 @@ impl Perform for Bench {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let plainer = simpler::elementwise(&self.invocations, Invocation::simpler);
+        let plainer = variants::elementwise(&self.invocations, Invocation::simpler);
         let versions = Versions::new(self)
             .each(
-                simpler::shorter_not_empty(&self.invocations),
+                variants::shorter_not_empty(&self.invocations),
                 |version, invocations| version.invocations = invocations,
             )
             .each(self.recipe.simpler(), |version, recipe| {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
+use crate::base::variants::{self, CaseSize, Versions};
 use crate::image::ImageRecipe;
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Contents;
@@ -242,17 +242,17 @@ impl Perform for Bitmap {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let plainer = simpler::elementwise(&self.invocations, plainer);
+        let plainer = variants::elementwise(&self.invocations, plainer);
         let versions = Versions::new(self)
             .each(
-                simpler::shorter_not_empty(&self.invocations),
+                variants::shorter_not_empty(&self.invocations),
                 |version, invocations| version.invocations = invocations,
             )
             .each(
-                simpler::shorter(self.create_options.as_slice()),
+                variants::shorter(self.create_options.as_slice()),
                 |version, options| version.create_options = options.into(),
             )
-            .each(simpler::sizes(&self.size), |version, size| {
+            .each(variants::sizes(&self.size), |version, size| {
                 version.size = size
             })
             .each(plainer, |version, invocations| {

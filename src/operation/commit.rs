@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
+use crate::base::variants::{self, CaseSize, Versions};
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Fill, Write};
 use crate::image::format::Format;
@@ -108,14 +108,14 @@ impl Perform for Commit {
     fn simpler(&self) -> Vec<Operation> {
         let versions = Versions::new(self)
             .each(
-                simpler::shorter(self.create_options.as_slice()),
+                variants::shorter(self.create_options.as_slice()),
                 |version, options| version.create_options = options.into(),
             )
             .when(self.explicit_base.is_some(), |version| {
                 version.explicit_base = None
             })
             .when(self.seed_spec.is_some(), |version| version.seed_spec = None)
-            .each(simpler::sizes(&self.overlay_size), |version, size| {
+            .each(variants::sizes(&self.overlay_size), |version, size| {
                 version.overlay_size = size
             });
         versions.all().map(Operation::from).collect()

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker, qcow2_options};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
+use crate::base::variants::{self, CaseSize, Versions};
 use crate::image::ImageRecipe;
 use crate::image::content::Contents;
 use crate::image::format::Format;
@@ -103,10 +103,10 @@ impl Perform for Create {
                 version.options.clear();
             })
             .each(
-                simpler::shorter(self.options.as_slice()),
+                variants::shorter(self.options.as_slice()),
                 |version, options| version.options = options.into(),
             )
-            .each(simpler::sizes(&self.size), |version, size| {
+            .each(variants::sizes(&self.size), |version, size| {
                 version.size = size
             });
         versions.all().map(Operation::Create).collect()

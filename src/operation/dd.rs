@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, CaseSize};
+use crate::base::variants::{self, CaseSize};
 use crate::image::ImageRecipe;
 use crate::image::content::Contents;
 use crate::image::format::{Format, SECTOR_BYTES};
@@ -174,9 +174,9 @@ impl Perform for Dd {
         );
         let is_default = bs == SECTOR_BYTES;
         versions.extend((!is_default).then(|| Self::new(target, size, SECTOR_BYTES, count, skip)));
-        let skips = simpler::numbers(skip, &[1, 2]).into_iter();
+        let skips = variants::numbers(skip, &[1, 2]).into_iter();
         versions.extend(skips.map(|skip| Self::new(target, size, bs, count, skip)));
-        let counts = simpler::numbers(count.unwrap_or(0), &[1, 2]).into_iter();
+        let counts = variants::numbers(count.unwrap_or(0), &[1, 2]).into_iter();
         versions.extend(counts.map(|count| Self::new(target, size, bs, Some(count), skip)));
         // A version that takes seconds is not simpler.
         let blocks_max = self.blocks().max(SIMPLER_BLOCKS_MAX);

@@ -6,7 +6,7 @@
 
 use super::chain::ChainStepKind;
 use crate::image::format::Format;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// Defines the features that have their own name.
 macro_rules! features {

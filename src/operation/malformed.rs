@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::chain::{self, Layer};
 use super::facts::Facts;
 use super::{Operation, Perform};
-use crate::base::simpler::{self, CaseSize};
+use crate::base::variants::{self, CaseSize};
 use crate::disk_format::damage::{self, Cut, Damage, Value};
 use crate::image::ImageRecipe;
 use crate::image::validity::{self, Validity};
@@ -182,11 +182,11 @@ impl Perform for Malformed {
         if self.change.is_some() {
             versions.push(self.with(|case| case.change = None));
         }
-        let fewer = simpler::shorter_not_empty(&self.damages).into_iter();
+        let fewer = variants::shorter_not_empty(&self.damages).into_iter();
         versions.extend(fewer.map(|damages| self.with(|case| case.damages = damages)));
         let reads = match self.change {
-            Some(_) => simpler::shorter(&self.reads),
-            None => simpler::shorter_not_empty(&self.reads),
+            Some(_) => variants::shorter(&self.reads),
+            None => variants::shorter_not_empty(&self.reads),
         };
         versions.extend(
             reads
@@ -200,7 +200,7 @@ impl Perform for Malformed {
         };
         let images = images.into_iter();
         versions.extend(images.map(|base_image| self.with(|case| case.base_image = base_image)));
-        let simpler_damages = simpler::elementwise(&self.damages, simpler_damage);
+        let simpler_damages = variants::elementwise(&self.damages, simpler_damage);
         let simpler_damages = simpler_damages.into_iter();
         versions.extend(simpler_damages.map(|damages| self.with(|case| case.damages = damages)));
         versions
@@ -232,7 +232,7 @@ fn simpler_damage(damage: &Damage) -> Vec<Damage> {
                 value,
                 stale_checksum: *stale_checksum,
             };
-            let indices = simpler::numbers(*index, &[0, 1]).into_iter();
+            let indices = variants::numbers(*index, &[0, 1]).into_iter();
             let values = simpler_values(*value).into_iter();
             let mut versions: Vec<Damage> = indices.map(|index| with(index, *value)).collect();
             versions.extend(values.map(|value| with(*index, value)));
@@ -248,13 +248,13 @@ fn simpler_damage(damage: &Damage) -> Vec<Damage> {
                 index,
                 at,
             };
-            let indices = simpler::numbers(*index, &[0]).into_iter();
+            let indices = variants::numbers(*index, &[0]).into_iter();
             let mut versions: Vec<Damage> = indices.map(|index| with(index, *at)).collect();
             versions.extend((*at != Cut::Start).then(|| with(*index, Cut::Start)));
             versions
         }
         Damage::Overwrite { offset, bytes } => {
-            let shorter = simpler::shorter_not_empty(bytes).into_iter();
+            let shorter = variants::shorter_not_empty(bytes).into_iter();
             let with = |bytes: Vec<u8>| Damage::Overwrite {
                 offset: *offset,
                 bytes,
@@ -276,7 +276,7 @@ fn simpler_values(value: Value) -> Vec<Value> {
     let mut versions: Vec<Value> = PLAIN[..place.unwrap_or(PLAIN.len())].to_vec();
     match value {
         Value::Number(number) if place.is_none() => {
-            let smaller = simpler::numbers(number, &[2, 512, 65536]).into_iter();
+            let smaller = variants::numbers(number, &[2, 512, 65536]).into_iter();
             versions.extend(smaller.map(Value::Number));
         }
         Value::Plus(more) if more.unsigned_abs() > 1 => versions.push(Value::Plus(more.signum())),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{DrawPython, Operation, Perform, Picker, is_added};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{CaseSize, Versions};
+use crate::base::variants::{CaseSize, Versions};
 use crate::image::ImageRecipe;
 use crate::image::format::Format;
 use crate::image::validity::Validity;

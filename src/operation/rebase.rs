@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
+use crate::base::variants::{self, CaseSize, Versions};
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Fill, Write};
 use crate::image::format::Format;
@@ -229,13 +229,13 @@ impl Perform for Rebase {
             .when(!self.new_backing.is_empty(), Self::detach)
             .when(self.mode == "unsafe", Self::make_safe)
             .each(
-                simpler::shorter(self.create_options.as_slice()),
+                variants::shorter(self.create_options.as_slice()),
                 |version, options| version.create_options = options.into(),
             )
-            .each(simpler::sizes(&self.overlay_size), |version, size| {
+            .each(variants::sizes(&self.overlay_size), |version, size| {
                 version.overlay_size = size
             })
-            .each(simpler::sizes(&self.new_backing_size), |version, size| {
+            .each(variants::sizes(&self.new_backing_size), |version, size| {
                 version.new_backing_size = size
             });
         versions.all().map(Operation::from).collect()

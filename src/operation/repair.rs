@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{CaseSize, Versions};
 use crate::base::size::Size;
+use crate::base::variants::{CaseSize, Versions};
 use crate::disk_format::qcow2::corruption::FieldMutation;
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Fill, Write};

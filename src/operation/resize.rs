@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{DrawPython, Operation, Perform, Picker, qcow2_options};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
+use crate::base::variants::{self, CaseSize, Versions};
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::{Format, SECTOR_BYTES};
@@ -207,7 +207,7 @@ impl Perform for Resize {
                 version.options.clear();
             })
             .each(
-                simpler::shorter(self.options.as_slice()),
+                variants::shorter(self.options.as_slice()),
                 |version, options| version.options = options.into(),
             )
             .when(self.preallocation.is_some(), |version| {

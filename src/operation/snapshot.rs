@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use self::history::History;
 use super::{DrawPython, Operation, Perform, Picker};
 use crate::base::rng::PythonRandom;
-use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
+use crate::base::variants::{self, CaseSize, Versions};
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Fill, Write};
 use crate::image::format::Format;
@@ -312,10 +312,11 @@ impl Perform for Snapshot {
 
     fn simpler(&self) -> Vec<Operation> {
         let versions = Versions::new(self)
-            .each(simpler::shorter_not_empty(&self.chain), |version, chain| {
-                version.chain = chain
-            })
-            .each(simpler::shorter(&self.seed_writes), |version, writes| {
+            .each(
+                variants::shorter_not_empty(&self.chain),
+                |version, chain| version.chain = chain,
+            )
+            .each(variants::shorter(&self.seed_writes), |version, writes| {
                 version.seed_writes = writes
             })
             .when(self.backing, |version| version.backing = false)

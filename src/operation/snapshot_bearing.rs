@@ -15,8 +15,8 @@ pub use steps::{FixtureImage, FixtureStep};
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, Perform};
-use crate::base::simpler::{self, CaseSize, Versions};
 use crate::base::size::Size;
+use crate::base::variants::{self, CaseSize, Versions};
 use crate::image::ImageRecipe;
 use crate::image::content::{Contents, Write};
 use crate::image::format::Format;
@@ -316,16 +316,16 @@ impl Perform for SnapshotBearing {
 
     fn simpler(&self) -> Vec<Operation> {
         let versions = Versions::new(self)
-            .each(simpler::shorter(&self.steps), Self::with_steps)
+            .each(variants::shorter(&self.steps), Self::with_steps)
             .each(
-                simpler::elementwise(&self.steps, FixtureStep::simpler),
+                variants::elementwise(&self.steps, FixtureStep::simpler),
                 Self::with_steps,
             )
             .when(self.cluster_size != 65536, |version| {
                 version.cluster_size = 65536
             })
             .each(
-                simpler::numbers(self.count.unwrap_or(0), &[1, 2]),
+                variants::numbers(self.count.unwrap_or(0), &[1, 2]),
                 |version, count| version.count = Some(count),
             );
         let valid = versions

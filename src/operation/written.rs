@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
 use super::{Operation, Perform};
-use crate::base::simpler::{self, CaseSize};
+use crate::base::variants::{self, CaseSize};
 use crate::disk_format::writer::{Guest, WrittenFiles, WrittenImage};
 use crate::image::ImageRecipe;
 use crate::image::content::Write;
@@ -224,7 +224,7 @@ impl Perform for Written {
     }
 
     fn simpler(&self) -> Vec<Operation> {
-        let looks = simpler::shorter_not_empty(&self.looks).into_iter();
+        let looks = variants::shorter_not_empty(&self.looks).into_iter();
         let looks = looks.map(|looks| self.with(|case| case.looks = looks));
         let images = self.image.simpler().into_iter();
         let images = images.map(|image| self.with(|case| case.image = image));

@@ -19,7 +19,7 @@ use crate::oracle::verdict::{DivergenceKind, VerdictName};
 use crate::report::against_recipe;
 use crate::run::evidence::{quoted, shell_line};
 use crate::run::record::Record;
-use crate::run::runner::dmg_by_hand;
+use crate::run::runner::dmg_command;
 use crate::tool::request::{ImageFile, Request, RequestKind};
 use crate::tool::{Reproducer, Support, Tool};
 use calls::Calls;
@@ -29,7 +29,6 @@ use program::Program;
 use shell::Check;
 
 mod adapters;
-mod by_hand;
 mod calls;
 mod checks;
 mod cross_check;
@@ -38,6 +37,7 @@ mod exits;
 mod faults;
 mod final_state;
 mod from_outside;
+mod harness_steps;
 mod input;
 mod intermediate;
 mod limits;
@@ -324,7 +324,7 @@ impl ScriptContext<'_> {
         let recipe = &self.case.image;
         let file = || context.source.clone();
         if let Some(dmg) = &recipe.dmg {
-            let words = dmg_by_hand::words(dmg, &context.source.path);
+            let words = dmg_command::words(dmg, &context.source.path);
             let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
             return Some(vec![words.join(" ")]);
         }

@@ -3,7 +3,7 @@
 //! The test target and `imgduel replay FILE` read them. A seed has a case id, a whole case, or both; if it has a case,
 //! that is what runs.
 
-mod carried;
+mod embedded_image;
 mod fields;
 mod name;
 

@@ -1,7 +1,7 @@
 //! All texts for people on a terminal or in a failed test.
 
-pub mod brief;
 mod evidence;
+pub mod excerpt;
 pub mod grid;
 mod matrix;
 pub mod tools;
@@ -14,7 +14,7 @@ use std::path::Path;
 
 use crate::base::program;
 use crate::base::prose::{counted, printable};
-use crate::base::simpler::CaseSize;
+use crate::base::variants::CaseSize;
 use crate::oracle::signature::Group;
 use crate::oracle::verdict::InconclusiveKind;
 use crate::process::SandboxLayer;

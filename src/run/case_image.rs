@@ -27,14 +27,14 @@ use crate::process::scratch::Root;
 use crate::tool::Tool;
 use crate::tool::request::ImageFile;
 
-mod carried;
+mod embedded_image;
 mod guest;
-mod retold;
-mod smaller;
+mod image_reduction;
+mod retelling;
 
-pub use carried::carry;
-pub use retold::{Retold, retell};
-pub use smaller::{Smaller, shrink};
+pub use embedded_image::carry;
+pub use image_reduction::{Smaller, shrink};
+pub use retelling::{Retold, retell};
 
 /// The largest disk that cases begin with, in bytes.
 const SIZE_MAX: u64 = 8 << 40;

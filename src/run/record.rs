@@ -3,7 +3,7 @@
 //! Pure. The field names are a contract; a change raises `FORMAT_VERSION`.
 
 mod class;
-mod explained;
+mod explanation;
 mod matrix;
 mod summary;
 mod tally;
@@ -13,7 +13,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use class::Class;
-pub use explained::{Elsewhere, ElsewhereCount, Explained};
+pub use explanation::{Elsewhere, ElsewhereCount, Explained};
 pub use matrix::{Cell, CellOutcome, Matrix, Row};
 pub use summary::Summary;
 pub use tally::Tally;

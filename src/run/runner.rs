@@ -4,8 +4,8 @@
 //! the candidate; then the images that they leave are inspected, and the judges compare. A divergence in one operation
 //! does not stop the following ones. The session calls it.
 
-mod alone;
-pub mod dmg_by_hand;
+mod agreement;
+pub mod dmg_command;
 mod fault;
 mod harness;
 mod inspections;
@@ -394,7 +394,7 @@ impl<'runner> CaseRun<'runner> {
         verdicts.extend(observations.candidate.untested());
         let mut verdict = Verdict::worst(verdicts);
         if self.runner.is_alone && verdict == Verdict::Match {
-            let unsure = alone::why_unsure(&observations, &outputs);
+            let unsure = agreement::why_unsure(&observations, &outputs);
             let unsure =
                 unsure.map(|why| Verdict::inconclusive(InconclusiveKind::NotRepeated, why));
             verdict = unsure.unwrap_or(verdict);

@@ -4,7 +4,7 @@
 //! is. Whether a refusal is allowed by the format's specification is said in the catalogue where it is not.
 
 use super::request::{ImageFile, Request};
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// What a tool refuses, and what it says is missing.
 struct Refusal {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::image::{Facts, flip, leak, quiet, scribble};
 use crate::liar::{Call, Effect};
-use crate::newer::NEWER;
+use crate::native3::NEWER;
 use crate::reader::READER;
 
 /// One lie.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use imgduel::base::simpler::CaseSize;
+use imgduel::base::variants::CaseSize;
 use imgduel::case::Case;
 use imgduel::case::generation::{Generation, Selection};
 use imgduel::case::shrink::{Limits, Progress, shrink};
@@ -13,7 +13,7 @@ use imgduel::run::session::Session;
 
 use crate::catalogue::{LIES, every_lie};
 use crate::foresight::foreseen;
-use crate::newer::NEWER;
+use crate::native3::NEWER;
 use crate::reader::{READER, ReaderLie};
 use crate::ring;
 

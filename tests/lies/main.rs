@@ -16,7 +16,7 @@ mod foresight;
 mod hunt;
 mod image;
 mod liar;
-mod newer;
+mod native3;
 mod reader;
 #[path = "../ring/mod.rs"]
 mod ring;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgduel::base::simpler::CaseSize;
+use imgduel::base::variants::CaseSize;
 use imgduel::case::Case;
 use imgduel::case::generation::{Generation, Selection};
 use imgduel::case::shrink::{Limits, Progress, shrink};

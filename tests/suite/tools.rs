@@ -519,7 +519,7 @@ fn a_dmg_is_read_by_each_tool_that_can() {
 )]
 fn the_command_that_makes_a_dmg_by_hand_makes_one_with_the_same_contents() {
     use imgduel::image::content::Contents;
-    use imgduel::run::runner::dmg_by_hand;
+    use imgduel::run::runner::dmg_command;
 
     let workdir = ring::scratch();
     let in_it = |name: &str| workdir.path().join(name);
@@ -529,7 +529,7 @@ fn the_command_that_makes_a_dmg_by_hand_makes_one_with_the_same_contents() {
         if !forms.insert((dmg.split.is_some(), dmg.resource_fork)) {
             continue;
         }
-        let words = dmg_by_hand::words(&dmg, "image.dmg");
+        let words = dmg_command::words(&dmg, "image.dmg");
         let flatten = [
             "qemu-img",
             "convert",

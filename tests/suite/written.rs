@@ -12,7 +12,7 @@ use imgduel::disk_format::qcow2::audit::Audit;
 use imgduel::disk_format::writer::{WrittenFiles, WrittenImage};
 use imgduel::image::content::Contents;
 use imgduel::image::format::Format;
-use imgduel::image::unusual::Unusual;
+use imgduel::image::unusual_feature::Unusual;
 use imgduel::operation::Operation;
 
 use crate::ring;

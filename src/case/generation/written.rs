@@ -5,7 +5,7 @@
 //! hide what it misreads.
 
 mod blocks;
-mod foreign;
+mod conversion;
 mod places;
 mod qcow2;
 mod vhdx;
@@ -16,7 +16,7 @@ use crate::base::rng::NativeRandom;
 use crate::case::{Case, CaseId};
 use crate::disk_format::writer::{WrittenImage, WrittenLayer};
 use crate::image::format::Format;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 use crate::operation::Operation;
 use crate::operation::written::{Look, Writer, Written};
 
@@ -85,7 +85,7 @@ impl WrittenProfile {
     /// Draws who writes, and what.
     fn image(&self, random: &mut NativeRandom) -> (Writer, WrittenImage) {
         if self.by_tools {
-            return foreign::draw(random);
+            return conversion::draw(random);
         }
         let weights: Vec<u64> = self.formats.iter().map(|(_, weight)| *weight).collect();
         let format = self.formats[random.weighted(&weights)].0;

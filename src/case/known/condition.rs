@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::shown::Shows;
+use super::contents_difference::Shows;
 use crate::case::Case;
 use crate::operation::Operation;
 use crate::oracle::verdict::{Blame, Difference, Subject, SubjectKind};

@@ -4,7 +4,7 @@ use super::space::Space;
 use super::{Below, HostFile, WrittenLayer};
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::format::SECTOR_BYTES;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 const HEADER_BYTES: u64 = 64;
 /// `in_use` of an image that was closed.

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::WrittenLayer;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// Returns the path of a layer's file, relative to the directory in which tools work.
 pub(super) fn path(layers: &[WrittenLayer], index: usize, stem: &str) -> String {

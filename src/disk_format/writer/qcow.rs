@@ -6,7 +6,7 @@ use super::space::{self, Space};
 use super::{Below, Guest, HostFile, WrittenLayer};
 use crate::disk_format::plain::compressed as deflated;
 use crate::disk_format::qcow2::Unparsable;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 const HEADER_BYTES: u64 = 48;
 /// An L2 table has a cluster's length, in entries of 8 bytes.

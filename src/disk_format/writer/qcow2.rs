@@ -10,7 +10,7 @@ mod zstd;
 
 use super::{Below, Guest, HostFile, WrittenLayer};
 use crate::disk_format::qcow2::Unparsable;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 use layout::Layout;
 use state::States;
 

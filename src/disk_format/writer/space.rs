@@ -1,7 +1,7 @@
 //! Where the parts of a written file lie: one after the other, in any order, beyond a boundary.
 
 use crate::base::rng::NativeRandom;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 use super::WrittenLayer;
 

@@ -14,7 +14,7 @@ use crate::disk_format::plain::block_file::vhdx::{
 };
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::format::SECTOR_BYTES;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 const MIB: u64 = 1 << 20;
 /// The size of the log's space in bytes.

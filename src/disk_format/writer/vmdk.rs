@@ -11,7 +11,7 @@ use super::{Below, Guest, HostFile, WrittenLayer};
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::format::SECTOR_BYTES;
 use crate::image::options::Subformat;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 use descriptor::{Access, Extent, Kind};
 
 /// Returns the image's file and those of its extents.

@@ -8,7 +8,7 @@ use crate::disk_format::plain::block_file::vpc::checksum;
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::format::{SECTOR_BYTES, vpc_geometry};
 use crate::image::options::Subformat;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 const FOOTER_BYTES: u64 = 512;
 const HEADER_BYTES: u64 = 1024;

@@ -1,8 +1,8 @@
 //! `imgduel accept`: turns a pending finding into a regression seed or an entry of the catalogue of known divergences,
 //! or extends an entry to one more version.
 
-mod again;
 mod entry;
+mod rerun;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,7 +94,7 @@ pub(super) fn accept(arguments: AcceptArguments) -> Result<ExitCode> {
             }
             let carried = seed.carry(arguments.keep_data)?;
             let is_replaced = !carried.is_empty() && !arguments.keep_data;
-            let again = is_replaced.then(|| again::said(&seed, arguments.candidate.as_ref()));
+            let again = is_replaced.then(|| rerun::said(&seed, arguments.candidate.as_ref()));
             as_seed(&seed, stem, &arguments.seeds)? + carried + &again.unwrap_or_default()
         }
         (None, Some(id)) => entry::accept(&seed, file, id, &arguments)?,

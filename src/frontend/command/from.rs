@@ -14,7 +14,7 @@ use crate::campaign::settings::Settings;
 use crate::case::Case;
 use crate::case::CaseId;
 use crate::case::generation::Generation;
-use crate::case::generation::begun;
+use crate::case::generation::image_case;
 use crate::case::generation::start_image::StartImage;
 use crate::disk_format::probe;
 use crate::image::format::Format;
@@ -147,7 +147,7 @@ impl Images {
 
     /// Returns the case of an id, which begins with one of these images or with none.
     pub(super) fn case(&self, id: &CaseId, settings: &Settings) -> Result<Case> {
-        let is_begun = begun::parted(&id.generation).1.is_some();
+        let is_begun = image_case::parted(&id.generation).1.is_some();
         match is_begun && !self.is_empty() {
             true => Generation::case_from(id, &settings.selection(), &self.starts()),
             false => Generation::case(id, &settings.selection()),

@@ -9,7 +9,7 @@ use super::from::FromArguments;
 use crate::base::error::{Error, Result};
 use crate::campaign::settings::Settings;
 use crate::case::generation::ancestry::lineage;
-use crate::case::generation::begun::parted;
+use crate::case::generation::image_case::parted;
 use crate::case::generation::{Generation, ITERATION_MAX};
 use crate::case::{Case, CaseId};
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::error::{Cause, Error, Result};
 use crate::base::prose::printable;
-use crate::base::simpler::CaseSize;
+use crate::base::variants::CaseSize;
 use crate::base::whole_file::{write_json, write_text};
 use crate::campaign::candidate_set::CandidateSet;
 use crate::campaign::settings::Settings;
@@ -20,7 +20,7 @@ use crate::oracle::signature::Group;
 use crate::process::{Interrupt, stop_requested};
 use crate::report::findings::{self, Found};
 use crate::report::seed_file::{Drawn, SeedFile};
-use crate::report::terminal::{self, brief};
+use crate::report::terminal::{self, excerpt};
 use crate::run::record::{Class, Record};
 use crate::run::session::Session;
 
@@ -160,7 +160,7 @@ pub(super) fn keep_new(
         let record = &found.first;
         if let Some(path) = findings::kept(&settings.findings, &record.candidate, &found.group) {
             text.push_str(&terminal::pending_finding(&path, found.count));
-            text.push_str(&brief::evidence(record));
+            text.push_str(&excerpt::evidence(record));
             text.push_str(&format!("  again: {}\n", record.reproduce));
             continue;
         }
@@ -182,7 +182,7 @@ pub(super) fn keep_new(
             shrunk_groups += usize::from(shrunk.is_some());
             let smallest = shrunk.as_ref().map_or(record, |shrunk| &shrunk.record);
             SeedFile::resolved(smallest, &found.group, found.drawn.as_ref()).write(&path)?;
-            let evidence = brief::evidence(smallest);
+            let evidence = excerpt::evidence(smallest);
             Ok((shrunk, evidence))
         });
         match kept {

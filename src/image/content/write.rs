@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Fill, Recipe, Texture};
-use crate::base::simpler;
+use crate::base::variants;
 use crate::image::format::SECTOR_BYTES;
 
 /// A guest write of `length` bytes at guest offset `offset`.
@@ -114,10 +114,10 @@ impl Write {
 
     /// Shrink candidates of the write: nearer to the start of the image, shorter, or with simpler data.
     pub fn simpler(&self) -> Vec<Self> {
-        let offsets = simpler::numbers(self.offset, &[0, 65536]).into_iter();
+        let offsets = variants::numbers(self.offset, &[0, 65536]).into_iter();
         // A guest can only write at the start of a sector.
         let offsets = offsets.map(|offset| offset / SECTOR_BYTES * SECTOR_BYTES);
-        let lengths = simpler::numbers(self.length, &[SECTOR_BYTES, 4096, 65536]).into_iter();
+        let lengths = variants::numbers(self.length, &[SECTOR_BYTES, 4096, 65536]).into_iter();
         let lengths = lengths.filter(|length| *length >= SECTOR_BYTES);
         let at = offsets.map(|offset| Self { offset, ..*self });
         let shorter = lengths.map(|length| Self { length, ..*self });

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::simpler;
+use crate::base::variants;
 use crate::image::format::Format;
 use crate::image::options::OptionValue;
 use crate::image::validity::{self, Validity};
@@ -111,7 +111,7 @@ impl Invocation {
             },
         ];
         let fewer = fewer.into_iter().filter(|version| *version != plan);
-        let counts = simpler::numbers(plan.count, &[1, 2]).into_iter();
+        let counts = variants::numbers(plan.count, &[1, 2]).into_iter();
         let smaller = counts.map(|count| BenchPlan { count, ..plan });
         let plans = fewer.chain(smaller);
         plans.map(|plan| Self { plan, ..*self }).collect()

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::simpler;
 use crate::base::size::Size;
+use crate::base::variants;
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::{Fill, Write};
 use crate::image::format::Format;
@@ -222,10 +222,10 @@ impl BaseImage {
             with(&|image| image.bitmaps = 0),
             with(&|image| image.bitmaps = image.bitmaps.min(1)),
         ];
-        let options = simpler::shorter(self.options.as_slice()).into_iter();
+        let options = variants::shorter(self.options.as_slice()).into_iter();
         versions
             .extend(options.map(|options| with(&|image| image.options = options.clone().into())));
-        let writes = simpler::shorter(&self.writes).into_iter();
+        let writes = variants::shorter(&self.writes).into_iter();
         versions.extend(writes.map(|writes| with(&|image| image.writes = writes.clone())));
         let smaller = SIZES.iter().filter(|size| **size < self.size);
         versions.extend(smaller.map(|size| {
@@ -238,7 +238,7 @@ impl BaseImage {
                 image.writes = inside.collect();
             })
         }));
-        let simpler_writes = simpler::elementwise(&self.writes, Write::simpler);
+        let simpler_writes = variants::elementwise(&self.writes, Write::simpler);
         versions.extend(
             simpler_writes
                 .into_iter()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::simpler;
+use crate::base::variants;
 use crate::image::content::{Fill, Write};
 use crate::image::validity::{self, Validity};
 
@@ -132,8 +132,8 @@ impl FixtureStep {
 
     /// Returns versions with fewer and simpler writes.
     pub(super) fn simpler(&self) -> Vec<Self> {
-        let fewer = simpler::shorter_not_empty(self.writes());
-        let simpler = simpler::elementwise(self.writes(), Write::simpler);
+        let fewer = variants::shorter_not_empty(self.writes());
+        let simpler = variants::elementwise(self.writes(), Write::simpler);
         let lists = fewer.into_iter().chain(simpler);
         let with = |writes| Self {
             image: self.image,

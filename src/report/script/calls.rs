@@ -2,7 +2,7 @@
 //!
 //! Used to assemble the reproducer; the comparison is elsewhere.
 
-use super::{ScriptContext, adapters, by_hand, sessions};
+use super::{ScriptContext, adapters, harness_steps, sessions};
 use crate::oracle::observations::{Executor, HarnessAction, Output, Side, Step, Task};
 use crate::report::script::final_state::WATCH;
 use crate::run::evidence::quoted;
@@ -133,7 +133,7 @@ impl ScriptContext<'_> {
                     lines.shell.push_str(&call);
                 }
                 Task::Harness(action) => {
-                    lines.in_shell(&by_hand::line(action, name, self.damage.as_deref())?);
+                    lines.in_shell(&harness_steps::line(action, name, self.damage.as_deref())?);
                 }
                 Task::Tool(request) => {
                     let around = Around::step(name, self.is_watched, or_stop);

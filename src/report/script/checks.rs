@@ -4,8 +4,8 @@
 
 use super::shell::Check;
 use super::{
-    ScriptInput, by_hand, cross_check, damaged, exits, faults, final_state, intermediate, outputs,
-    responses, sessions, written,
+    ScriptInput, cross_check, damaged, exits, faults, final_state, harness_steps, intermediate,
+    outputs, responses, sessions, written,
 };
 use crate::operation::Operation;
 use crate::oracle::verdict::{DivergenceKind, OutputAspect, Subject};
@@ -58,7 +58,7 @@ pub(super) fn check(input: &ScriptInput<'_>) -> Option<Check> {
         | Subject::FinalCheck { .. } => outputs::of_outputs(input),
         Subject::SnapshotTable { .. }
         | Subject::SnapshotDate { .. }
-        | Subject::HostClusters { .. } => by_hand::of_host_clusters(input),
+        | Subject::HostClusters { .. } => harness_steps::of_host_clusters(input),
         Subject::FinalMap { .. }
         | Subject::SnapshotCount { .. }
         | Subject::MetadataUnreadable { .. }

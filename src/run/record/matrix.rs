@@ -13,7 +13,7 @@ use crate::oracle::signature::Group;
 use crate::oracle::verdict::{Blame, DivergenceKind, OutputAspect, VerdictName};
 use crate::tool::request::{Ended, Exit};
 
-mod apart;
+mod outlier;
 
 /// A tool's outcome in the cases of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -129,7 +129,7 @@ impl Matrix {
     }
 
     fn count(&mut self, record: &Record, group: Group, cells: BTreeMap<String, Cell>) {
-        let verdict = apart::who(&cells, &record.reference.to_string());
+        let verdict = outlier::who(&cells, &record.reference.to_string());
         let Some(row) = self.rows.iter_mut().find(|row| row.group == group) else {
             self.rows.push(Row {
                 group,

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{CaseRun, DifferentialRunner, dmg_by_hand, harness, picture};
+use super::{CaseRun, DifferentialRunner, dmg_command, harness, picture};
 use crate::base::error::{Error, Result};
 use crate::case::cost::Cost;
 use crate::disk_format::dmg;
@@ -105,7 +105,7 @@ impl CaseRun<'_> {
         let original = self.scratch_dir.source_directory().join(name);
         let written = std::fs::write(&original, dmg::written(dmg));
         written.map_err(|error| Error::io("write the source image", &original, &error))?;
-        self.fixture.push(dmg_by_hand::words(dmg, name));
+        self.fixture.push(dmg_command::words(dmg, name));
         self.give(&original, name)
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Subformat, as_object};
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// The clusters of xo-qcow2 in bytes, whole ones of which make a disk.
 const XO_CLUSTER_BYTES: u64 = 64 << 10;

@@ -6,7 +6,7 @@ use crate::disk_format::writer::{WrittenImage, WrittenLayer};
 use crate::image::content::Write;
 use crate::image::format::Format;
 use crate::image::options::Subformat;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// Percentages of images in a directory of their own, of backing files in one, and of chains with decoys.
 const IMAGE_PERCENT: u64 = 12;

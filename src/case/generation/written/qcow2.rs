@@ -5,7 +5,7 @@ use crate::base::rng::NativeRandom;
 use crate::disk_format::writer::{WrittenImage, WrittenLayer};
 use crate::image::format::Format;
 use crate::image::options::{Compat, Compression, CreateOption};
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// The largest virtual size in bytes: readers that know no holes read every byte.
 const SIZE_BYTES_MAX: u64 = 40 << 20;

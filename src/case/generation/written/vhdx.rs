@@ -4,7 +4,7 @@ use super::writes::{self, Room};
 use crate::base::rng::NativeRandom;
 use crate::disk_format::writer::WrittenImage;
 use crate::image::format::Format;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// The largest virtual size in bytes.
 const SIZE_BYTES_MAX: u64 = 48 << 20;

@@ -5,7 +5,7 @@ use crate::disk_format::qcow2::Unparsable;
 use crate::disk_format::qcow2::extensions::{BACKING_FORMAT, DATA_FILE};
 use crate::disk_format::qcow2::header::{EXTENDED_L2_ENTRIES, EXTERNAL_DATA_FILE, MAGIC};
 use crate::image::options::Compression;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// The lengths of headers in bytes: of version 2, of version 3 as the specification first had it, with the compression type, and longer.
 const VERSION_2_BYTES: usize = 72;

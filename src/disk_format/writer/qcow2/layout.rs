@@ -9,7 +9,7 @@ use super::state::{Entry, State, States, Table, entries_per_table, entry_bytes};
 use crate::disk_format::qcow2::Unparsable;
 use crate::disk_format::qcow2::cluster_mapping::{COPIED, compressed_entry, compressed_range};
 use crate::disk_format::qcow2::refcounts::set_entry;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// Bit 0 of an L2 entry: the cluster reads as zeros.
 const ZERO: u64 = 1;

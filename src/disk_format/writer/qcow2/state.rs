@@ -7,7 +7,7 @@ use super::zstd;
 use crate::disk_format::plain::compressed as deflated;
 use crate::image::content::Write;
 use crate::image::options::Compression;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// How many subclusters a cluster has where L2 entries are extended.
 const SUBCLUSTERS: u64 = 32;

@@ -3,7 +3,7 @@
 use super::{LOG_BYTES, LOG_GUID};
 use crate::disk_format::plain::block_file::vhdx::seal;
 use crate::disk_format::writer::WrittenLayer;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// The unit of everything in the log, in bytes.
 pub(super) const PAGE_BYTES: u64 = 4096;

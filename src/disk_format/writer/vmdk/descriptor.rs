@@ -2,7 +2,7 @@
 
 use super::super::{Below, WrittenLayer};
 use crate::image::format::SECTOR_BYTES;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// The content identifier of every image of ours.
 const CID: &str = "1d1d1d1d";

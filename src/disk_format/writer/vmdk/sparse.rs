@@ -7,7 +7,7 @@ use super::super::{Guest, HostFile, WrittenLayer};
 use super::{grain, grains};
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::format::SECTOR_BYTES;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 pub(super) const TABLE_ENTRIES: u64 = 512;
 const TABLE_SECTORS: u64 = TABLE_ENTRIES * 4 / SECTOR_BYTES;

@@ -10,7 +10,7 @@ use super::sparse::{CHECKED, DESCRIPTOR_SECTORS, Header, TABLE_ENTRIES};
 use super::{grain, grains};
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::format::SECTOR_BYTES;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 
 /// Bits of `flags`: grains are compressed, and there are markers.
 const COMPRESSED: u32 = 3 << 16;

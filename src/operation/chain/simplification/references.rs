@@ -1,7 +1,7 @@
 //! Simpler versions of the steps that name another image or a snapshot: rebases, commits, merges of bitmaps, measurements.
 
 use super::super::step::ChainStep;
-use crate::base::simpler::shorter;
+use crate::base::variants::shorter;
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::format::Format;
 use crate::image::options::CreateOptions;

@@ -3,7 +3,7 @@
 use super::super::step::{ChainStep, Conversion, Naming};
 use super::ranges::{ranges, simpler_writes};
 use super::{FORMATS, copies_and_benches, references, sessions, sizes};
-use crate::base::simpler::{elementwise, shorter, shorter_not_empty};
+use crate::base::variants::{elementwise, shorter, shorter_not_empty};
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Preallocation};
 use crate::tool::request::{CopyMode, Fault, FaultKind, RepairTier, Window};

@@ -4,7 +4,7 @@ use super::super::session::equivalent;
 use super::super::step::ChainStep;
 use super::moved_write;
 use super::ranges::{ranges, simpler_writes};
-use crate::base::simpler::{elementwise, numbers, shorter_not_empty};
+use crate::base::variants::{elementwise, numbers, shorter_not_empty};
 use crate::image::content::Write;
 use crate::tool::request::{SessionRequest, singles};
 

@@ -1,7 +1,7 @@
 //! Simpler versions of `dd` and `bench` steps.
 
 use super::super::step::ChainStep;
-use crate::base::simpler::numbers;
+use crate::base::variants::numbers;
 use crate::image::format::Format;
 
 /// Usual block sizes and lengths, in bytes.

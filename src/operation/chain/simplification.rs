@@ -5,7 +5,7 @@
 
 use super::Chain;
 use super::step::{ChainStep, Layer};
-use crate::base::simpler::{CaseSize, elementwise, shorter};
+use crate::base::variants::{CaseSize, elementwise, shorter};
 use crate::image::bitmap_action::BitmapAction;
 use crate::image::content::Write;
 use crate::image::format::{Format, SECTOR_BYTES};

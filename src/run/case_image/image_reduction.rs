@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{CaseImage, Reading, unusable};
 use crate::base::error::{Error, Result};
 use crate::case::Case;
-use crate::disk_format::fewer::{self, Block};
+use crate::disk_format::block_removal::{self, Block};
 use crate::disk_format::qcow2::Unparsable;
 use crate::disk_format::trim::{self, Trim};
 use crate::image::content::copy_sparse;
@@ -62,7 +62,7 @@ pub fn shrink(
     let image = CaseImage::of_case(from, reading)?;
     let blocks = |image: &CaseImage| {
         let path = image.directory().join(&image.file.path);
-        fewer::blocks(&path, image.format)
+        block_removal::blocks(&path, image.format)
     };
     let told = |why: Unparsable| unusable(&from.path, why);
     let before = blocks(&image).map_err(told)?;
@@ -158,8 +158,9 @@ impl<Shows: FnMut(&Case) -> Result<bool>> Search<'_, Shows> {
                 let is_gone = |block: &&Block| !fewer_blocks.contains(block);
                 let gone: Vec<Block> = all.iter().filter(is_gone).cloned().collect();
                 let format = original.format;
-                let image =
-                    original.changed(self.reading, |path| fewer::give_back(path, format, &gone))?;
+                let image = original.changed(self.reading, |path| {
+                    block_removal::give_back(path, format, &gone)
+                })?;
                 match self.tries(image)? {
                     true => kept = fewer_blocks,
                     false => start = end,

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::smaller::case_on;
+use super::image_reduction::case_on;
 use super::{CaseImage, Reading};
 use crate::base::error::{Error, Result};
 use crate::case::Case;
@@ -17,7 +17,7 @@ use crate::image::content::outside::{GuestBytes, registered};
 use crate::image::content::{Fill, Recipe, Texture, Write};
 use crate::image::format::SECTOR_BYTES;
 use crate::image::options::CreateOption;
-use crate::image::unusual::Unusual;
+use crate::image::unusual_feature::Unusual;
 use crate::process::scratch::Root;
 use crate::run::outside_image::OutsideImage;
 

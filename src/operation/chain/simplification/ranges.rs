@@ -3,7 +3,7 @@
 //! The simpler versions of steps, layers and sessions are made of them.
 
 use super::SIZE_GRAIN;
-use crate::base::simpler::numbers;
+use crate::base::variants::numbers;
 use crate::image::content::Write;
 use crate::image::format::SECTOR_BYTES;
 
