@@ -23,7 +23,11 @@ pub async fn made(
         match request {
             SessionRequest::Together { requests } if index % 2 == 0 => {
                 let all = requests.iter().map(|one| shared(&opened.image, one));
-                outcomes.extend(join_all(all).await);
+                let mut together = join_all(all).await;
+                if cfg!(feature = "canary") {
+                    together.reverse();
+                }
+                outcomes.extend(together);
             }
             SessionRequest::Together { requests } => {
                 outcomes.extend(in_threads(&opened.image, requests));
