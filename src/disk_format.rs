@@ -27,6 +27,9 @@ pub mod qcow;
 /// The on-disk format of parallels.
 pub mod parallels;
 
+/// A line of a vmdk's descriptor that names an extent.
+pub(crate) mod extent_line;
+
 /// What an image file from outside is.
 pub mod probe;
 

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::disk_format::extent_line::ExtentLine;
 use crate::disk_format::qcow2::extensions::Extensions;
 use crate::disk_format::qcow2::header::{EXTERNAL_DATA_FILE, Header};
 use crate::disk_format::qcow2::{ImageBytes, Unparsable};
@@ -127,18 +128,16 @@ fn of_vmdk(path: &Path) -> Result<Vec<Companion>, Unparsable> {
     let text = &text[start..];
     let text = &text[..text.find('\0').unwrap_or(text.len())];
     let own = path.file_name().unwrap_or_default().to_string_lossy();
-    let quoted = |line: &str| line.split('"').nth(1).map(str::to_owned);
     let companion = |line: &str| {
-        let is_extent = ["RW ", "RDONLY ", "NOACCESS "];
-        let role = if is_extent.iter().any(|word| line.starts_with(word)) {
-            Role::Extent
-        } else if line.starts_with("parentFileNameHint") {
-            Role::Backing(Some(Format::Vmdk.name().to_owned()))
+        let (name, role) = if let Some(extent) = ExtentLine::parsed(line) {
+            (extent.file_name?, Role::Extent)
         } else {
-            return None;
+            let hint = line.strip_prefix("parentFileNameHint")?;
+            let role = Role::Backing(Some(Format::Vmdk.name().to_owned()));
+            (hint.split('"').nth(1)?, role)
         };
-        let name = quoted(line).filter(|name| *name != own)?;
-        Some(Companion { name, role })
+        let name = name.to_owned();
+        (name != own).then_some(Companion { name, role })
     };
     Ok(text.lines().map(str::trim).filter_map(companion).collect())
 }

@@ -189,36 +189,36 @@ fn seal(structure: &mut [u8], place: usize) {
 /// The step that cuts what is behind the last used byte, and where that ends.
 fn tail(path: &Path, format: Format) -> Result<Option<(Trim, u64)>, Unparsable> {
     let image = ImageBytes::open_to_read(path)?;
-    let length = image.length();
-    let ends_with_footer = format == Format::Vpc;
-    let end = match format {
+    let used = match format {
         Format::Qcow2 => Some(qcow2::used(&image)?),
+        Format::Vhdx if !vhdx_blocks::is_plain(&image).unwrap_or(false) => None,
         Format::Vmdk | Format::Vpc | Format::Vhdx | Format::Vdi => {
-            let ranges = skeleton::of_image(path, format)?;
-            let last = length.saturating_sub(SECTOR_BYTES);
-            let structure = ranges
-                .iter()
-                .filter(|range| !(ends_with_footer && range.start >= last))
-                .map(|range| range.end);
-            let blocks = block_removal::blocks(path, format)?;
-            let blocks = blocks.iter().map(|block| block.place().end);
-            let used = structure.chain(blocks).max();
-            used.filter(|_| {
-                format != Format::Vhdx || vhdx_blocks::is_plain(&image).unwrap_or(false)
-            })
-            .filter(|used| *used > SECTOR_BYTES)
+            used_by_blocks(path, format, image.length())?
         }
         _ => None,
     };
-    let unit = if format == Format::Vhdx {
-        1 << 20
-    } else {
-        SECTOR_BYTES
+    let (unit, footer) = match format {
+        Format::Vhdx => (1 << 20, 0),
+        Format::Vpc => (SECTOR_BYTES, SECTOR_BYTES),
+        _ => (SECTOR_BYTES, 0),
     };
-    let footer = if ends_with_footer { SECTOR_BYTES } else { 0 };
-    let end = end.map(|end| end.next_multiple_of(unit) + footer);
-    let shorter = end.filter(|end| *end < length);
-    Ok(shorter.map(|end| (Trim::Tail(length - end), end)))
+    let end = used.map(|used| used.next_multiple_of(unit) + footer);
+    let shorter = end.filter(|end| *end < image.length());
+    Ok(shorter.map(|end| (Trim::Tail(image.length() - end), end)))
+}
+
+/// The end of the last structure or block of data in an image of that length, or nothing where only its first sector is used. The footer of a vpc, which
+/// moves with the end of the file, does not count.
+fn used_by_blocks(path: &Path, format: Format, length: u64) -> Result<Option<u64>, Unparsable> {
+    let last = length.saturating_sub(SECTOR_BYTES);
+    let structures = skeleton::of_image(path, format)?
+        .into_iter()
+        .filter(|range| format != Format::Vpc || range.start < last)
+        .map(|range| range.end);
+    let blocks = block_removal::blocks(path, format)?;
+    let blocks = blocks.iter().map(|block| block.place().end);
+    let used = structures.chain(blocks).max();
+    Ok(used.filter(|used| *used > SECTOR_BYTES))
 }
 
 fn cut(path: &Path, format: Format) -> Result<(), Unparsable> {

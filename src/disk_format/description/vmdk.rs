@@ -1,6 +1,7 @@
 //! A vmdk in words: VMware Virtual Disk Format 5.0.
 
 use super::{Description, text};
+use crate::disk_format::extent_line::ExtentLine;
 use crate::disk_format::qcow2::{ImageBytes, Unparsable};
 use crate::disk_format::skeleton::little;
 use crate::image::format::SECTOR_BYTES;
@@ -92,17 +93,11 @@ fn descriptor(text: &str, name: &str, capacity: Option<u64>, said: &mut Descript
             said.fact(what, value);
         }
     }
-    let is_extent = |line: &&str| {
-        ["RW ", "RDONLY ", "NOACCESS "]
-            .iter()
-            .any(|word| line.starts_with(word))
-    };
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let extents: Vec<&&str> = lines.iter().filter(|line| is_extent(line)).collect();
+    let extents = lines.iter().filter_map(|line| ExtentLine::parsed(line));
+    let extents: Vec<ExtentLine<'_>> = extents.collect();
     said.fact("extents", extents.len());
-    let sectors = extents
-        .iter()
-        .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    let sectors = extents.iter().filter_map(|extent| extent.sectors);
     let sectors = sectors.fold(0, u64::saturating_add);
     if let Some(capacity) = capacity.filter(|_| extents.len() == 1) {
         said.unusual_if(
@@ -110,7 +105,7 @@ fn descriptor(text: &str, name: &str, capacity: Option<u64>, said: &mut Descript
             format!("the header has {capacity} sectors and the descriptor {sectors}: readers go by the one or the other"),
             DESCRIPTOR,
         );
-        let named = extents[0].split('"').nth(1);
+        let named = extents[0].file_name;
         said.unusual_if(
             named.is_some_and(|named| named != name),
             format!("its extent is named {} in it", named.unwrap_or_default()),
@@ -121,7 +116,7 @@ fn descriptor(text: &str, name: &str, capacity: Option<u64>, said: &mut Descript
     }
     let blank = lines
         .windows(2)
-        .any(|two| two[0].is_empty() && is_extent(&two[1]));
+        .any(|two| two[0].is_empty() && ExtentLine::parsed(two[1]).is_some());
     said.unusual_if(
         blank,
         "a blank line stands before an extent: qemu-img counts that extent twice",

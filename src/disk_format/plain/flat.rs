@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rustix::fs::{FallocateFlags, fallocate};
 
 use super::cluster::read_padded;
+use crate::disk_format::extent_line::ExtentLine;
 use crate::disk_format::qcow2::Unparsable;
 use crate::image::content::{create_in_place, data_segments, open_regular, open_regular_to_change};
 use crate::image::format::SECTOR_BYTES;
@@ -63,31 +64,21 @@ impl FlatFile {
         let directory = path.parent().unwrap_or(Path::new("."));
         let mut extents = Vec::new();
         let mut start: u64 = 0;
-        for line in text.lines().filter(|line| line.starts_with("RW ")) {
+        for line in text.lines() {
+            let Some(extent) = ExtentLine::parsed(line) else {
+                continue;
+            };
             let wrong = || Unparsable::new(format!("the extent '{}'", line.escape_debug()));
-            let mut quoted = line.split('"');
-            let (head, name) = (quoted.next().unwrap_or_default(), quoted.next());
-            let mut words = head.split_whitespace().skip(1);
-            let sectors: u64 = words
-                .next()
-                .and_then(|word| word.parse().ok())
-                .ok_or_else(wrong)?;
-            let is_flat = words.next() == Some("FLAT");
-            let name = name
-                .filter(|name| is_flat && !name.contains('/'))
-                .ok_or_else(wrong)?;
-            let offset: u64 = quoted
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .parse()
-                .unwrap_or(0);
+            let is_flat = (extent.access, extent.kind) == ("RW", "FLAT");
+            let name = extent.file_name.filter(|name| !name.contains('/'));
+            let name = name.filter(|_| is_flat).ok_or_else(wrong)?;
+            let sectors = extent.sectors.ok_or_else(wrong)?;
             let length = sectors.checked_mul(SECTOR_BYTES).ok_or_else(wrong)?;
             extents.push(Extent {
                 file: Arc::new(open_regular_to_change(&directory.join(name))?),
                 start,
                 length,
-                offset: offset.checked_mul(SECTOR_BYTES).ok_or_else(wrong)?,
+                offset: extent.offset.checked_mul(SECTOR_BYTES).ok_or_else(wrong)?,
             });
             start = start.checked_add(length).ok_or_else(wrong)?;
         }

@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::Trim;
+use crate::disk_format::extent_line::ExtentLine;
 use crate::disk_format::qcow2::{ImageBytes, Unparsable};
 use crate::disk_format::skeleton::little;
 use crate::image::content::{data_segments, each_piece, open_regular, open_regular_to_change};
@@ -12,12 +13,12 @@ use crate::image::format::SECTOR_BYTES;
 /// The most bytes of a descriptor.
 const DESCRIPTOR_BYTES_MAX: u64 = 1 << 20;
 
-/// A line of an extent: "RW 4192256 FLAT "disk-f001.vmdk" 0".
+/// An extent of a descriptor.
 struct Extent {
     /// The index of the line in the descriptor.
     line: usize,
     sectors: u64,
-    kind: String,
+    is_flat: bool,
     /// Empty where it has no file.
     name: String,
     /// Where it begins in its file, in sectors.
@@ -53,17 +54,17 @@ impl Lines {
         let lines = self.0.iter().enumerate();
         let extents = lines.filter_map(|(line, bytes)| {
             let text = String::from_utf8_lossy(bytes);
-            let mut quoted = text.split('"');
-            let (head, name) = (quoted.next()?, quoted.next().unwrap_or_default());
-            let behind = quoted.next().unwrap_or_default().trim();
-            let mut words = head.split_whitespace();
-            let is_extent = matches!(words.next()?, "RW" | "RDONLY" | "NOACCESS");
-            is_extent.then_some(Extent {
+            let extent = ExtentLine::parsed(&text)?;
+            let sectors = extent.sectors?;
+            // What does not fit into bytes is no extent that could be merged or moved.
+            let end = extent.offset.checked_add(sectors)?;
+            end.checked_mul(SECTOR_BYTES)?;
+            Some(Extent {
                 line,
-                sectors: words.next()?.parse().ok()?,
-                kind: words.next()?.to_owned(),
-                name: name.to_owned(),
-                offset: behind.parse().unwrap_or(0),
+                sectors,
+                is_flat: extent.kind == "FLAT",
+                name: extent.file_name.unwrap_or_default().to_owned(),
+                offset: extent.offset,
             })
         });
         extents.collect()
@@ -116,7 +117,7 @@ fn joins(path: &Path, extents: &[Extent], index: usize) -> Result<[PathBuf; 2], 
     };
     let is_alone = |extent: &Extent| {
         let same = extents.iter().filter(|other| other.name == extent.name);
-        extent.kind == "FLAT" && !extent.name.contains('/') && same.count() == 1
+        extent.is_flat && !extent.name.contains('/') && same.count() == 1
     };
     let files = [first, second].map(|extent| path.with_file_name(&extent.name));
     let length = open_regular(&files[0])?.metadata()?.len();
@@ -135,7 +136,7 @@ pub(super) fn merge(path: &Path, index: usize) -> Result<(), Unparsable> {
     let (into, from) = (open_regular_to_change(&into)?, open_regular(&from)?);
     let start = into.metadata()?.len();
     let (begin, length) = (second.offset * SECTOR_BYTES, second.sectors * SECTOR_BYTES);
-    into.set_len(start + length)?;
+    into.set_len(start.checked_add(length).ok_or_else(gone)?)?;
     for segment in data_segments(&from)? {
         let segment = segment.start.max(begin)..segment.end.min(begin + length);
         let mut written = Ok(());
