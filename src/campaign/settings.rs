@@ -27,7 +27,7 @@ use crate::process::{SandboxPolicy, pass_on};
 use crate::run::scratch_dir::Place;
 use crate::tool::launcher::{ExecMode, Launcher};
 use crate::tool::{ToolSpec, libraries, model};
-pub use reading::{Read, read};
+pub use reading::{Read, is_candidate_named, read};
 pub use resolution::{Resolved, resolved};
 pub use values::jobs as parse_jobs;
 

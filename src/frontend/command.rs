@@ -14,6 +14,7 @@ mod inspect;
 mod issues;
 mod manual;
 mod merge;
+mod named_case;
 mod outcome;
 mod record_lines;
 mod resuming;
@@ -47,6 +48,7 @@ use accepting::{AcceptArguments, accept};
 use adapter_check::{AdapterCheckArguments, adapter_check};
 use from::{FromArguments, Images};
 use fuzzing::{FuzzArguments, fuzz};
+use named_case::{NamedCase, with_candidate_of};
 use run::{Run, Telling};
 use show::{ShowArguments, show};
 
@@ -139,12 +141,14 @@ struct ShrinkArguments {
 }
 
 impl CaseArguments {
-    /// Returns the settings, the case and its seed file, and the images of `--from`, which the caller holds.
-    fn opened(&self) -> Result<(Settings, Case, Option<SeedFile>, Images)> {
+    /// Returns the settings, the case, and the images of `--from`, which the caller holds.
+    fn opened(&self) -> Result<(Settings, Case, Images)> {
         let settings = with_from(&self.settings, &self.from);
         let images = self.from.open(&settings)?;
-        let (case, seed) = named_case(&self.case, &settings, &images)?;
-        Ok((settings, case, seed, images))
+        let named = [NamedCase::read(&self.case, &settings, &images)?];
+        let settings = with_candidate_of(&settings, &named)?;
+        let [named] = named;
+        Ok((settings, named.case, images))
     }
 }
 
@@ -260,33 +264,19 @@ fn replay(arguments: &ReplayArguments) -> Result<ExitCode> {
     }
     let settings = with_from(&arguments.settings, &arguments.from);
     let images = arguments.from.open(&settings)?;
-    let named: Vec<(Case, Option<SeedFile>)> = names
+    let named: Vec<NamedCase> = names
         .iter()
-        .map(|name| named_case(name, &settings, &images))
+        .map(|name| NamedCase::read(name, &settings, &images))
         .collect::<Result<_>>()?;
+    let settings = with_candidate_of(&settings, &named)?;
     let mut run = Run::open(&settings, None)?;
-    let files = std::iter::zip(&named, names).filter(|((_, seed), _)| seed.is_some());
+    let files = named.iter().filter(|named| named.seed.is_some());
     run.seed_files = files
-        .map(|((case, _), name)| (case.id().to_string(), name.clone()))
+        .map(|named| (named.case.id().to_string(), named.name.clone()))
         .collect();
-    let cases: Vec<Case> = named.into_iter().map(|(case, _)| case).collect();
+    let cases: Vec<Case> = named.into_iter().map(|named| named.case).collect();
     let summary = Summary::new(None, None, cases.len() as u64);
     run.campaign(cases.into_iter().map(Ok), summary, Telling::Every)
-}
-
-/// Returns the case of a seed file, with the parsed file, or the case of an id.
-fn named_case(
-    name: &str,
-    settings: &Settings,
-    images: &Images,
-) -> Result<(Case, Option<SeedFile>)> {
-    if SeedFile::is_named_by(name) {
-        let seed = SeedFile::read(Path::new(name))?;
-        let mut case = seed.case()?;
-        images.find_again(&mut case);
-        return Ok((case, Some(seed)));
-    }
-    Ok((images.case(&name.parse()?, settings)?, None))
 }
 
 fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode> {
@@ -296,18 +286,25 @@ fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode> {
     };
     let settings = &with_from(&arguments.settings, &from);
     let images = from.open(settings)?;
-    let (case, seed) = match (&arguments.case, images.starts().first()) {
-        (Some(name), _) => named_case(name, settings, &images)?,
-        (None, Some(image)) => (shrinking::image::looks(image)?, None),
+    let named = match (&arguments.case, images.starts().first()) {
+        (Some(name), _) => NamedCase::read(name, settings, &images)?,
+        (None, Some(image)) => NamedCase {
+            name: image.from.path.display().to_string(),
+            case: shrinking::image::looks(image)?,
+            seed: None,
+        },
         (None, None) => return Err(Error::usage("there is no case to shrink")),
     };
+    let named = [named];
+    let settings = &with_candidate_of(settings, &named)?;
+    let [NamedCase { case, seed, .. }] = named;
     try_to_keep(&settings.findings)?;
     let run = Run::open(settings, None)?;
     shrinking::shrink_one(run.candidate_set.only()?, settings, case, seed.as_ref())
 }
 
 fn script(arguments: &CaseArguments) -> Result<ExitCode> {
-    let (settings, case, _, _images) = arguments.opened()?;
+    let (settings, case, _images) = arguments.opened()?;
     let settings = &settings;
     let run = Run::open(settings, None)?;
     let session = run.candidate_set.only()?;

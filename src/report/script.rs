@@ -145,7 +145,7 @@ fn head(record: &Record) -> String {
     let kind = record.kind.as_deref().unwrap_or_default();
     let operation = record.operation.as_deref().unwrap_or_default();
     format!(
-        "{} ({kind})\n{}\n\nSeen with {} {} against {} {}.\nExits 0 when it shows, 1 when it does not, 2 when it could not be tried.\nCANDIDATE and REFERENCE name other programs than those on PATH.\n",
+        "{} ({kind})\n{}\n\nSeen with {} {} against {} {}.\nExits 0 when it shows, 1 when it does not, 2 when it could not be tried.\nSet CANDIDATE or REFERENCE to use a program that is not on PATH.\n",
         operation,
         printable(&against_recipe::reason(record)),
         record.candidate.name,
@@ -257,8 +257,13 @@ impl ScriptContext<'_> {
         for side in sides.into_iter().skip(usize::from(!has_candidate)) {
             let (name, variable) = (side.name(), side.name().to_uppercase());
             let program = by_name(&self.program(side));
+            // A build beside the one on PATH: by its name alone, the script would compare that one with itself.
+            let usual = match side == Side::Candidate && self.is_another_build() {
+                true => format!("?set it to the path of the {program} under test"),
+                false => format!("-{program}"),
+            };
             text.push_str(&format!(
-                "{name}=$(program \"${{{variable}:-{program}}}\") || exit 2\n"
+                "{name}=$(program \"${{{variable}:{usual}}}\") || exit 2\n"
             ));
             if let Some(program) = self.writing_program(side) {
                 let program = by_name(&program);
@@ -268,6 +273,13 @@ impl ScriptContext<'_> {
             }
         }
         text
+    }
+
+    /// Whether the candidate's program is another one than the reference's, of the same name.
+    fn is_another_build(&self) -> bool {
+        let [candidate, reference] =
+            [Side::Candidate, Side::Reference].map(|side| self.program(side));
+        candidate != reference && by_name(&candidate) == by_name(&reference)
     }
 
     /// Returns the program of a side: the tool's own, or the one by which a person asks a tool that has none.

@@ -25,8 +25,8 @@ use crate::oracle::verdict::{Blame, Difference};
 use crate::run::record::{Record, ToolName};
 
 /// The version of the file format that this program writes. Version 2 added [`Seen`], version 3 its blame, version 4
-/// the properties of the step or file that differs and the case as it was drawn.
-const FORMAT_VERSION: u64 = 4;
+/// the properties of the step or file that differs and the case as it was drawn, version 5 the candidate's spec.
+const FORMAT_VERSION: u64 = 5;
 
 /// The oldest version of the file format that this program reads.
 const OLDEST_VERSION: u64 = 1;
@@ -83,6 +83,9 @@ pub struct Seen {
     pub at: Vec<String>,
     /// The tool under test.
     pub candidate: ToolName,
+    /// The tool under test as given on the command line, e.g. `qemu-img:/usr/bin/qemu-img`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<String>,
     /// The reference, which is always qemu-img.
     pub reference: ToolName,
     /// The result of the case as it was drawn, before shrinking; entries of the catalogue are made from it.
@@ -205,6 +208,7 @@ impl SeedFile {
             operation_index: record.operation_index,
             at: record.at.clone(),
             candidate: record.candidate.clone(),
+            spec: record.candidate_spec.clone(),
             reference: record.reference.clone(),
             drawn: drawn.cloned().map(Box::new),
         };
@@ -217,6 +221,14 @@ impl SeedFile {
             candidate: None,
             seen: Some(seen),
         }
+    }
+
+    /// The candidate that the file is about: the one that it names, or else the one with which it was found.
+    pub fn spec(&self) -> Option<&str> {
+        let seen = self.seen.as_ref();
+        let found_with = || seen.and_then(|seen| seen.spec.as_deref());
+        let name = || seen.map(|seen| &*seen.candidate.name);
+        self.candidate.as_deref().or_else(found_with).or_else(name)
     }
 
     /// Writes the file atomically, and makes its directory if needed.

@@ -46,7 +46,8 @@ use crate::run::runner::Outcome;
 /// * 5 added `build` to embedded tools, `at` and `known_elsewhere` to the record, and `known_elsewhere_count` and
 ///   `known_elsewhere` to the summary.
 /// * 6 added `known_silent` to the summary.
-pub const FORMAT_VERSION: u32 = 6;
+/// * 7 added `candidate_spec` to the record.
+pub const FORMAT_VERSION: u32 = 7;
 
 /// A tool's name and version, as records have them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -132,6 +133,9 @@ pub struct Record {
     /// The command line that runs the case again with the same settings.
     #[serde(default)]
     pub reproduce: String,
+    /// The candidate as given on the command line, e.g. `qemu-img:/usr/bin/qemu-img`; records of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate_spec: Option<String>,
     /// The test's name, if the test target ran the case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<String>,
@@ -271,6 +275,7 @@ impl Record {
             kept: outcome.kept.map(|path| path.display().to_string()),
             started: None,
             reproduce: String::new(),
+            candidate_spec: None,
             trial: None,
             seed_file: None,
             carried_over: false,

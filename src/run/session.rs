@@ -271,6 +271,7 @@ impl Session {
         Record {
             started: Some(started),
             reproduce,
+            candidate_spec: Some(self.terms.candidate.clone()).filter(|spec| !spec.is_empty()),
             known_reached: reached,
             ..record
         }

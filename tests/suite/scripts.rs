@@ -48,6 +48,39 @@ fn shows(lie: &str, operation: &str) {
     assert_eq!(exit_code(&path, Some("qemu-img")), Some(1), "{text}");
 }
 
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn the_script_of_another_build_of_the_reference_wants_to_be_told_where_that_is() {
+    let workdir = ring::scratch();
+    let build = workdir.path().join("build");
+    std::fs::create_dir(&build).unwrap();
+    let program = build.join("qemu-img");
+    let lie = ring::stand_in("wrong_virtual_size");
+    std::fs::write(
+        &program,
+        format!("#!/bin/sh\nexec '{}' \"$@\"\n", lie.display()),
+    )
+    .unwrap();
+    std::fs::set_permissions(
+        &program,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let candidate = format!("qemu-img:{}", program.display());
+    let session = ring::session(&candidate, "qemu-img", LIMIT, workdir.path());
+    let cases = ring::cases("ops16", SEED, &["info"]);
+    let record =
+        ring::first_that_differs(&session, cases, CASES_MAX).expect("the defect is not detected");
+    let text = script(&record, session.candidate(), session.reference(), LIMIT).unwrap();
+    let path = workdir.path().join("script.sh");
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(exit_code(&path, None), Some(2), "{text}");
+    assert_eq!(exit_code(&path, program.to_str()), Some(0), "{text}");
+}
+
 macro_rules! scripts {
     ($($name:ident: $lie:literal in $operation:literal;)*) => {
         $(

@@ -45,8 +45,9 @@ const OWN: [&str; 2] = ["config", "profile"];
 /// How alike two names are, from 0 to 1, if one is taken for a misspelling of the other.
 const NEAR_RATIO: f32 = 0.7;
 
-/// The setting that names the tools under test.
+/// The setting that names the tools under test, and its flag.
 const CANDIDATES: &str = "candidates";
+const CANDIDATE: &str = "candidate";
 
 /// Reads the arguments of this process. Fails with a one-line usage error.
 pub fn read<T: CommandFactory + FromArgMatches>() -> Result<Read<T>> {
@@ -138,6 +139,17 @@ fn chosen(words: &[OsString], flag: &str) -> Option<String> {
         None => std::env::var(format!("IMGDUEL_{}", flag.to_uppercase())).ok(),
     };
     given.filter(|value| !value.is_empty())
+}
+
+/// Whether this process is told which tools to test, by a flag, a variable or `imgduel.toml`.
+///
+/// # Errors
+///
+/// As of reading that file.
+pub fn is_candidate_named() -> Result<bool> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let is_flag = chosen(&words, CANDIDATE).is_some();
+    Ok(is_flag || entries(&words)?.iter().any(|entry| entry.key == CANDIDATE))
 }
 
 /// Fails unless an entry of the file is a setting, and its value fits.

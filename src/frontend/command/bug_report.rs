@@ -10,7 +10,7 @@ use crate::report::script::script;
 
 /// Prints the report.
 pub(super) fn report(arguments: &CaseArguments) -> Result<ExitCode> {
-    let (settings, case, _, _images) = arguments.opened()?;
+    let (settings, case, _images) = arguments.opened()?;
     let run = Run::open(&settings, None)?;
     let session = run.candidate_set.only()?;
     let record = session.try_case(case)?;

@@ -38,7 +38,7 @@ can_go_on() { [ ! -e not_started ] || exit 2; }
 const PROGRAM: &str = r#"
 # program NAME: its path, wherever it is called from.
 program() {
-  found=$(command -v "$1") && [ -x "$found" ] || { echo "cannot start $1" >&2; return 2; }
+  found=$(command -v "$1") && [ -x "$found" ] || { echo "cannot start $1: set CANDIDATE or REFERENCE to its path" >&2; return 2; }
   case $found in /*) echo "$found" ;; *) echo "$PWD/$found" ;; esac
 }
 "#;
