@@ -49,7 +49,14 @@ impl Error {
 
     /// An I/O error on `path`; `what` says what the harness tried to do, as a verb with its object ("write the summary").
     pub fn io(what: &str, path: &Path, error: &io::Error) -> Self {
-        Self::system(format!("cannot {what} {}: {error}", path.display()))
+        let path = path.display();
+        match error.kind() {
+            // Of a directory that cannot be made: the system's words ask for nothing.
+            io::ErrorKind::AlreadyExists => Self::system(format!(
+                "cannot {what} {path}: something else is there already: name another place"
+            )),
+            _ => Self::system(format!("cannot {what} {path}: {error}")),
+        }
     }
 
     /// The error of a run that the user interrupted.

@@ -92,7 +92,7 @@ pub struct Settings {
     pub seed: Option<u64>,
 
     /// How many cases (default: 12 in the test target, else 1000; with --duration, 1000 in the test target, else any number)
-    #[arg(long, value_name = "N", env = "IMGDUEL_ITERATIONS", value_parser = values::iterations)]
+    #[arg(long, value_name = "N", env = "IMGDUEL_ITERATIONS", allow_negative_numbers = true, value_parser = values::iterations)]
     pub iterations: Option<u64>,
 
     /// How long new cases are started, as in 90s, 10m or 2h; running cases are finished
@@ -100,7 +100,7 @@ pub struct Settings {
     pub duration: Option<Duration>,
 
     /// The first iteration
-    #[arg(long, value_name = "N", env = "IMGDUEL_START", default_value_t = 0, value_parser = values::iteration)]
+    #[arg(long, value_name = "N", env = "IMGDUEL_START", allow_negative_numbers = true, default_value_t = 0, value_parser = values::iteration)]
     pub start: u64,
 
     /// The operations to draw from, with commas; order and repeats count (default: the generation's)
@@ -112,11 +112,11 @@ pub struct Settings {
     pub fields: Option<String>,
 
     /// Seconds for one tool call, fractions allowed
-    #[arg(long, value_name = "SECONDS", env = "IMGDUEL_TIMEOUT", default_value = "30", value_parser = values::seconds)]
+    #[arg(long, value_name = "SECONDS", env = "IMGDUEL_TIMEOUT", allow_negative_numbers = true, default_value = "30", value_parser = values::seconds)]
     pub timeout: Duration,
 
     /// Cases at a time that keep a CPU busy; above 1, twice as many run, because they wait in between (default: the number of CPUs)
-    #[arg(long, value_name = "N", env = "IMGDUEL_JOBS", value_parser = values::jobs)]
+    #[arg(long, value_name = "N", env = "IMGDUEL_JOBS", allow_negative_numbers = true, value_parser = values::jobs)]
     pub jobs: Option<usize>,
 
     /// Where scratch directories are created (default: TMPDIR, or memory if there is enough, or the system's temporary directory)

@@ -254,9 +254,9 @@ impl Verdict {
         }
     }
 
-    /// Returns the verdict that counts among those of several checks: the first divergence, otherwise the first
-    /// inconclusive one, otherwise a match.
-    pub fn worst(verdicts: Vec<Self>) -> Self {
+    /// Returns the verdict that decides among those of several checks: the first divergence, otherwise the first flaky
+    /// one, otherwise the first inconclusive one, otherwise a match; unsupported only where nothing else is.
+    pub fn deciding(verdicts: Vec<Self>) -> Self {
         let rank = |verdict: &Self| match verdict {
             Self::Divergence(_) => 0,
             Self::Flaky(_) => 1,
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn the_worst_verdict_counts_and_of_equals_the_first() {
         let [agreed, diverged, flaky, unsure, unsupported] = every();
-        let worst = |of: [&Verdict; 2]| Verdict::worst(of.map(Clone::clone).to_vec());
+        let worst = |of: [&Verdict; 2]| Verdict::deciding(of.map(Clone::clone).to_vec());
         let order = [&diverged, &flaky, &unsure, &agreed, &unsupported];
         for pair in order.windows(2) {
             assert_eq!(worst([pair[0], pair[1]]), *pair[0]);
@@ -335,7 +335,7 @@ mod tests {
         }
         let later: Verdict = finding("later").into();
         assert_eq!(worst([&diverged, &later]), diverged);
-        assert_eq!(Verdict::worst(Vec::new()), Verdict::Match);
+        assert_eq!(Verdict::deciding(Vec::new()), Verdict::Match);
     }
 
     #[test]

@@ -44,9 +44,7 @@ use crate::run::runner::Outcome;
 ///   summary.
 /// * 4 added the outcome `accepts` to the summary's matrix.
 /// * 5 added `build` to embedded tools, `at` and `known_elsewhere` to the record, and `known_elsewhere_count` and
-///   `known_elsewhere` to the summary.
-/// * 6 added `known_silent` to the summary.
-/// * 7 added `candidate_spec` to the record.
+///   `known_elsewhere` to the summary. 6 added `known_silent` to the summary, 7 `candidate_spec` to the record.
 pub const FORMAT_VERSION: u32 = 7;
 
 /// A tool's name and version, as records have them.
@@ -112,7 +110,7 @@ pub struct Record {
     pub at: Vec<String>,
     /// The tool under test.
     pub candidate: ToolName,
-    /// The reference, which is always qemu-img.
+    /// The reference.
     pub reference: ToolName,
     /// The result of every operation.
     pub operations: Vec<OperationRecord>,

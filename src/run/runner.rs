@@ -44,7 +44,7 @@ use source::Source;
 pub struct DifferentialRunner {
     /// The tool under test.
     pub candidate: Arc<dyn Tool>,
-    /// The reference, which is always qemu-img.
+    /// The reference.
     pub reference: Arc<dyn Tool>,
     /// Time limit of one tool call, in wall time.
     pub limit: Duration,
@@ -392,7 +392,7 @@ impl<'runner> CaseRun<'runner> {
             verdicts.sort_by_key(|verdict| verdict.aspect());
         }
         verdicts.extend(observations.candidate.untested());
-        let mut verdict = Verdict::worst(verdicts);
+        let mut verdict = Verdict::deciding(verdicts);
         if self.runner.is_alone && verdict == Verdict::Match {
             let unsure = agreement::why_unsure(&observations, &outputs);
             let unsure =

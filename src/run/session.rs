@@ -162,7 +162,7 @@ impl Session {
         &*self.runner.candidate
     }
 
-    /// The name and version of the reference, which is always qemu-img.
+    /// The name and version of the reference.
     pub fn reference_name(&self) -> ToolName {
         tool_name(&self.runner.reference)
     }
@@ -177,7 +177,7 @@ impl Session {
         tool_name(&self.runner.candidate)
     }
 
-    /// The reference, which is always qemu-img.
+    /// The reference.
     pub fn reference(&self) -> &dyn Tool {
         &*self.runner.reference
     }

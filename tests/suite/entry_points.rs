@@ -60,6 +60,23 @@ fn bad_input_is_reported_in_one_line_with_exit_code_2() {
     refused(&["replay"], "ID|SEED-FILE");
     refused(&["replay", "ops7_s1"], "is not a case id");
     refused(&["replay", "no-such-seed.json"], "no-such-seed.json");
+    refused(&["script", "regression::nobody"], "fuzz-seeds/nobody.json");
+    refused(
+        &["report", "campaign::ops99_s1_i1"],
+        "there is no generation 'ops99'",
+    );
+    for command in ["replay", "shrink", "script", "report"] {
+        refused(
+            &[command, "/tmp"],
+            "/tmp is a directory: name a seed file in it",
+        );
+    }
+    refused(&["fuzz", "--iterations", "-5"], "whole number");
+    refused(&["accept", "no-such-seed.json"], "no-such-seed.json");
+    refused(
+        &["convert-catalogue", "no-such-file", "there"],
+        "no-such-file",
+    );
     refused(&["replay", "ops99_s1_i1"], "there is no generation");
     refused(&["show", "ops7_s1_i5..2"], "is not a range");
     refused(
@@ -86,8 +103,27 @@ fn bad_input_is_reported_in_one_line_with_exit_code_2() {
 fn a_broken_seed_file_is_reported_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("seed.json");
-    std::fs::write(&path, "{ \"format_version\": 1,").unwrap();
-    refused(&["replay", path.to_str().unwrap()], "is not a seed file");
+    for (text, words) in [
+        ("{ \"format_version\": 1,", "is not a seed file"),
+        ("", "is not a seed file: it is empty"),
+        ("[1]", "is not a seed file: it holds no JSON object"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        refused(&["replay", path.to_str().unwrap()], words);
+    }
+}
+
+#[test]
+fn what_is_empty_or_no_directory_is_said_to_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("empty");
+    std::fs::write(&path, "").unwrap();
+    let empty = path.to_str().unwrap();
+    refused(&["man", "--dir", empty], "something else is there already");
+    refused(
+        &["fuzz", "--reference", "model", "--resume", empty],
+        "has no record: there is nothing to resume",
+    );
 }
 
 #[test]

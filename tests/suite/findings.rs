@@ -585,6 +585,46 @@ const LIES: [(&str, &str); 14] = [
     ("rebase_is_always_unsafe", "rebase"),
 ];
 
+/// Runs the command with a finding and without `--candidate`.
+fn told_by(finding: &Path, arguments: &[&str]) -> Output {
+    let mut command = ring::imgduel();
+    command.args(arguments).arg(finding);
+    command.env_remove("IMGDUEL_CANDIDATE").output().unwrap()
+}
+
+#[test]
+#[cfg_attr(
+    missing_qemu_img,
+    ignore = "qemu-img is not here (on Debian and Ubuntu: apt-get install qemu-utils)"
+)]
+fn a_finding_is_tried_with_the_tool_that_it_was_found_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let campaign = "fuzz --generation ops16 --seed 7 --ops info --iterations 2 --no-shrink";
+    let words: Vec<&str> = campaign.split(' ').collect();
+    run(directory.path(), "wrong_virtual_size", &words);
+    let found = findings(directory.path());
+    let kind = SeedFile::read(&found[0]).unwrap().seen.unwrap().kind;
+    for arguments in [&["report"][..], &["script"], &["replay"]] {
+        let told = text(&told_by(&found[0], arguments).stdout);
+        assert!(told.contains(&kind), "{arguments:?}: {told}");
+        assert!(told.contains("wrong_virtual_size"), "{arguments:?}: {told}");
+    }
+    // Another tool is tried only where it is named, and a name that stands for no tool is not passed over.
+    let mut other: Value = serde_json::from_slice(&fs::read(&found[0]).unwrap()).unwrap();
+    other["seen"]["spec"] = "somebodys-images".into();
+    let path = directory.path().join("other.json");
+    fs::write(&path, other.to_string()).unwrap();
+    let refused = told_by(&path, &["report"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("somebodys-images") && said.contains("--candidate"),
+        "{said}"
+    );
+    let both = told_by(&path, &["replay", found[0].to_str().unwrap()]);
+    assert!(text(&both.stderr).contains("all are tried with imago"));
+}
+
 #[test]
 #[ignore = "takes a minute: shrinks fourteen defects, twice each"]
 fn defects_shrink_deterministically_to_one_operation_and_at_most_two_options() {

@@ -69,7 +69,9 @@ impl Header {
 
     fn parse(bytes: &[u8]) -> Result<Self, Unparsable> {
         if !bytes.starts_with(&MAGIC) {
-            return Err(Unparsable::new("the file does not begin with QFI\\xfb"));
+            return Err(Unparsable::new(
+                "the file is no qcow2: it does not begin with QFI\\xfb",
+            ));
         }
         let version = number::<4>(bytes, 4) as u32;
         let (incompatible_features, refcount_order) = match version {

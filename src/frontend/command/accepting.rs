@@ -25,7 +25,7 @@ pub(super) struct AcceptArguments {
     file: Option<PathBuf>,
 
     /// Make it a regression seed with this name, an identifier
-    #[arg(long = "as", value_name = "STEM", required_unless_present_any = ["known", "extend"])]
+    #[arg(long = "as", value_name = "STEM")]
     stem: Option<String>,
 
     /// Make it an entry of the catalogue with this id
@@ -100,8 +100,22 @@ pub(super) fn accept(arguments: AcceptArguments) -> Result<ExitCode> {
         (None, Some(id)) => entry::accept(&seed, file, id, &arguments)?,
         (None, None) => return Err(Error::usage("give --as STEM or --known ID (see --help)")),
     };
-    fs::remove_file(file).map_err(|error| Error::io("remove the pending finding", file, &error))?;
-    Ok(super::print_text(&message))
+    let removed = match is_pending(file, &arguments.seeds) {
+        true => {
+            fs::remove_file(file)
+                .map_err(|error| Error::io("remove the pending finding", file, &error))?;
+            format!("{}: removed, it is no longer pending\n", file.display())
+        }
+        false => String::new(),
+    };
+    Ok(super::print_text(&(message + &removed)))
+}
+
+/// Whether a file is a finding that waits to be accepted, not a seed among the others.
+fn is_pending(file: &Path, seeds: &Path) -> bool {
+    let resolved = |path: &Path| fs::canonicalize(path).ok();
+    let directory = resolved(file).and_then(|file| file.parent().map(Path::to_owned));
+    directory.is_none() || directory != resolved(seeds)
 }
 
 fn as_seed(seed: &SeedFile, stem: &str, directory: &Path) -> Result<String> {
@@ -127,7 +141,7 @@ fn check_stem(stem: &str, directory: &Path) -> Result<()> {
         seed_file::list(directory)?
     } else {
         return Err(Error::usage(format!(
-            "there is no directory {} for the seed (see --seeds)",
+            "there is no directory {} for the seed: make it, or name another one (--seeds)",
             directory.display()
         )));
     };

@@ -30,6 +30,7 @@ pub(super) struct ConvertArguments {
 pub(super) fn convert(arguments: &ConvertArguments) -> Result<ExitCode> {
     let ConvertArguments { file, directory } = arguments;
     if !is_json(file) {
+        std::fs::metadata(file).map_err(|error| Error::io("read the catalogue", file, &error))?;
         let file = file.display();
         return Err(Error::usage(format!("{file} is no catalogue of JSON")));
     }

@@ -67,6 +67,12 @@ impl Resumed {
                 path.display()
             )));
         }
+        if records.is_empty() {
+            return Err(Error::usage(format!(
+                "{} has no record: there is nothing to resume",
+                path.display()
+            )));
+        }
         if let Some(first) = records.first() {
             let (drawn, _) = lineage(&first.generation);
             settings.generation.get_or_insert(drawn.to_owned());

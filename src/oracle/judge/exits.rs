@@ -8,12 +8,6 @@ use crate::oracle::verdict::{
 };
 use crate::tool::request::Exit;
 
-/// Both sides refused a step that must succeed, or performed one that must be refused.
-const RECIPE_EXIT: DivergenceKind = DivergenceKind::RecipeExit;
-
-/// Both sides refused a step, but for different reasons.
-const REFUSAL_CLASS: DivergenceKind = DivergenceKind::RefusalClass;
-
 /// The result of judging the exits.
 pub struct Exits {
     /// The verdicts; empty if everything agrees.
@@ -125,7 +119,7 @@ fn agree(candidate: &StepResult, reference: &StepResult) -> Judged {
     match (candidate.answer.succeeded(), reference.answer.succeeded()) {
         (true, true) if candidate.step.expected_exit == ExitExpectation::Refuse => {
             let difference = exit().with_expected("a refusal");
-            let finding = Finding::of_difference(RECIPE_EXIT, difference);
+            let finding = Finding::of_difference(DivergenceKind::RecipeExit, difference);
             Judged::Ended(Some(finding.blamed(Blame::Both).into()))
         }
         (true, true) => Judged::GoesOn,
@@ -138,14 +132,15 @@ fn agree(candidate: &StepResult, reference: &StepResult) -> Judged {
                     candidate: ours,
                     reference: theirs,
                 };
-                let finding = Finding::of_difference(REFUSAL_CLASS, difference(subject));
+                let finding =
+                    Finding::of_difference(DivergenceKind::RefusalClass, difference(subject));
                 return Judged::Ended(Some(Verdict::Divergence(finding)));
             }
             match candidate.step.expected_exit {
                 ExitExpectation::Agree => Judged::Ended(fixture_refused(candidate)),
                 ExitExpectation::Succeed => {
                     let difference = exit().with_expected("exit 0");
-                    let finding = Finding::of_difference(RECIPE_EXIT, difference);
+                    let finding = Finding::of_difference(DivergenceKind::RecipeExit, difference);
                     Judged::Ended(Some(finding.blamed(Blame::Both).into()))
                 }
                 ExitExpectation::GoOn | ExitExpectation::Refuse | ExitExpectation::Free => {

@@ -213,7 +213,7 @@ macro_rules! kinds {
 kinds! {
     /// One side succeeded and the other did not.
     ExitCode = "exit_code_divergence", Exit, Unclear;
-    /// Both sides refused a step for which the recipe gives no reason to refuse.
+    /// Both sides refused a step for which the recipe gives no reason to refuse, or performed one that must be refused.
     RecipeExit = "recipe_exit_divergence", Exit, Unclear;
     /// Both sides refused, for different reasons.
     RefusalClass = "refusal_class_divergence", Exit, Unclear;

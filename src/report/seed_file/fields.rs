@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// The fields that every seed file has, with what a hand-written one says there.
 pub(super) const REQUIRED: [(&str, &str); 3] = [
-    ("format_version", "the number 4"),
+    ("format_version", "the number 5"),
     ("why", "why the case is kept"),
     ("expected", "the expected verdict, usually \"match\""),
 ];

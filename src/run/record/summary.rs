@@ -97,7 +97,7 @@ pub struct Summary {
     /// Each tool's outcome in each group of divergences, if there are several under test.
     #[serde(skip_serializing_if = "Matrix::is_empty")]
     pub matrix: Matrix,
-    /// The reference, which is always qemu-img.
+    /// The reference.
     pub reference: Option<ToolName>,
     /// The references by name and version; several only after a merge of records.
     #[serde(skip)]

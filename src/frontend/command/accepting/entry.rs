@@ -280,6 +280,10 @@ impl Trial {
     }
 
     fn words(&self) -> String {
+        if self.tried == 0 {
+            return "no other divergence of this tool is recorded on which it could be tried"
+                .to_owned();
+        }
         let others: u64 = self.others.values().sum();
         let others = match others {
             0 => String::new(),
