@@ -209,24 +209,24 @@ impl Sides<'_> {
         }
         let expected = &self.output.expected;
         let mut verdicts = Vec::new();
-        let candidate = by_reference.report.contents();
-        let reference = own.and_then(|answer| answer.report.contents());
-        // The candidate's copy must equal the reference's; if there is none, the recipe.
-        let standard = reference.unwrap_or(expected);
-        if let Some(candidate) = candidate {
+        let candidate_copy = by_reference.report.contents();
+        let reference_copy = own.and_then(|answer| answer.report.contents());
+        // Both as the reference reads them: the candidate's copy must equal the reference's, or the recipe where there is none.
+        let standard = reference_copy.unwrap_or(expected);
+        if let Some(candidate_copy) = candidate_copy {
             let subject = |place| Subject::Contents {
                 file: file(),
                 place,
             };
-            let blame = match reference {
-                Some(reference) => Blame::among(candidate, reference, expected),
-                // The reference's reading differs from the recipe, and there is no third witness.
+            let blame = match reference_copy {
+                Some(reference_copy) => Blame::among(candidate_copy, reference_copy, expected),
+                // Without a copy of the reference there are only two witnesses.
                 None => Blame::Unclear,
             };
             let aspect = self.output.content_aspect;
-            verdicts.extend(self.differ(aspect, subject, candidate, standard, blame));
+            verdicts.extend(self.differ(aspect, subject, candidate_copy, standard, blame));
         }
-        if let Some(reference) = reference.filter(|_| candidate == reference) {
+        if let Some(reference_copy) = reference_copy.filter(|_| candidate_copy == reference_copy) {
             let subject = |place| Subject::ContentsOnBothSides {
                 file: file(),
                 place,
@@ -234,7 +234,7 @@ impl Sides<'_> {
             verdicts.extend(self.differ(
                 OutputAspect::Recipe,
                 subject,
-                reference,
+                reference_copy,
                 expected,
                 Blame::Both,
             ));
@@ -248,30 +248,36 @@ impl Sides<'_> {
     /// Compares the candidate's reading of a side's copy with the reference's reading of it.
     fn reading_of_candidate(&self, owner: Side, contents: RequestKind) -> Option<Verdict> {
         let expected = &self.output.expected;
-        let theirs = self.read(owner, Side::Candidate, contents)?;
-        let truth = self.read(owner, Side::Reference, contents)?;
-        let truth = truth.report.contents()?;
+        let candidate_reading = self.read(owner, Side::Candidate, contents)?;
+        let reference_reading = self.read(owner, Side::Reference, contents)?;
+        let reference_reading = reference_reading.report.contents()?;
         let file = || self.output.file.path.clone();
-        if let Some(contents) = theirs.report.contents() {
+        if let Some(contents) = candidate_reading.report.contents() {
             let subject = |place| Subject::Reading {
                 owner,
                 file: file(),
                 place,
             };
-            let blame = Blame::among(contents, truth, expected);
-            return self.differ(OutputAspect::Reading, subject, contents, truth, blame);
+            let blame = Blame::among(contents, reference_reading, expected);
+            return self.differ(
+                OutputAspect::Reading,
+                subject,
+                contents,
+                reference_reading,
+                blame,
+            );
         }
-        if !matches!(theirs.exit, Exit::Refused(_)) {
+        if !matches!(candidate_reading.exit, Exit::Refused(_)) {
             return None;
         }
         let subject = Subject::ReadingRefused {
             owner,
             file: file(),
         };
-        let difference = Difference::new(subject, theirs.describe(), "reads it");
+        let difference = Difference::new(subject, candidate_reading.describe(), "reads it");
         let kind = self.kind(OutputAspect::ReadingRefused);
         let finding = Finding::of_difference(kind, difference);
-        let blame = if truth == expected {
+        let blame = if reference_reading == expected {
             Blame::Candidate
         } else {
             Blame::Unclear
