@@ -20,6 +20,7 @@ pub mod instar_issue;
 pub mod junit;
 pub mod progress;
 pub mod python;
+mod side_names;
 pub mod sinks;
 pub mod terminal;
 

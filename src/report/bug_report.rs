@@ -9,6 +9,7 @@ use crate::base::prose::printable;
 use crate::case::known::Entry;
 use crate::oracle::observations::Side;
 use crate::report::against_recipe;
+use crate::report::side_names::{side_name, side_name_and_version};
 use crate::run::evidence::{Call, Evidence, shell_line};
 use crate::run::record::Record;
 
@@ -26,11 +27,9 @@ pub fn bug_report(
     what_differs(&mut text, record, evidence);
     let _ = write!(
         text,
-        "## Versions\n\n* {} {}\n* {} {}\n\n",
-        record.candidate.name,
-        record.candidate.version,
-        record.reference.name,
-        record.reference.version
+        "## Versions\n\n* {}\n* {}\n\n",
+        side_name_and_version(record, Side::Candidate),
+        side_name_and_version(record, Side::Reference)
     );
     text.push_str("## How to see it\n\n");
     match script {
@@ -48,10 +47,7 @@ pub fn bug_report(
         }
     }
     for side in [Side::Candidate, Side::Reference] {
-        let name = match side {
-            Side::Candidate => &record.candidate.name,
-            Side::Reference => &record.reference.name,
-        };
+        let name = side_name(record, side);
         let calls = evidence.into_iter().flat_map(|evidence| &evidence.calls);
         let calls: Vec<&Call> = calls.filter(|call| call.side == side).collect();
         if !calls.is_empty() {
@@ -69,7 +65,8 @@ fn what_differs(text: &mut String, record: &Record, evidence: Option<&Evidence>)
     let _ = writeln!(
         text,
         "| | {} | {} | expected |\n|---|---|---|---|",
-        record.candidate.name, record.reference.name
+        side_name(record, Side::Candidate),
+        side_name(record, Side::Reference)
     );
     let cell = |text: &str| printable(text).replace('|', "\\|").replace('\n', " ");
     for found in evidence
@@ -123,9 +120,9 @@ fn who_is_right(text: &mut String, record: &Record, entry: Option<&Entry>) {
         "{}, by {}.\n\n* {}: {}\n* {}: {}\n\n{}\n",
         entry.right.name(),
         entry.specification,
-        record.candidate.name,
+        side_name(record, Side::Candidate),
         entry.candidate,
-        record.reference.name,
+        side_name(record, Side::Reference),
         entry.reference,
         entry.why
     );

@@ -17,6 +17,7 @@ use crate::oracle::observations::{
 };
 use crate::oracle::verdict::{DivergenceKind, VerdictName};
 use crate::report::against_recipe;
+use crate::report::side_names::side_name_and_version;
 use crate::run::evidence::{quoted, shell_line};
 use crate::run::record::Record;
 use crate::run::runner::dmg_command;
@@ -145,13 +146,11 @@ fn head(record: &Record) -> String {
     let kind = record.kind.as_deref().unwrap_or_default();
     let operation = record.operation.as_deref().unwrap_or_default();
     format!(
-        "{} ({kind})\n{}\n\nSeen with {} {} against {} {}.\nExits 0 when it shows, 1 when it does not, 2 when it could not be tried.\nSet CANDIDATE or REFERENCE to use a program that is not on PATH.\n",
+        "{} ({kind})\n{}\n\nSeen with {} against {}.\nExits 0 when it shows, 1 when it does not, 2 when it could not be tried.\nSet CANDIDATE or REFERENCE to use a program that is not on PATH.\n",
         operation,
         printable(&against_recipe::reason(record)),
-        record.candidate.name,
-        record.candidate.version,
-        record.reference.name,
-        record.reference.version,
+        side_name_and_version(record, Side::Candidate),
+        side_name_and_version(record, Side::Reference),
     )
 }
 

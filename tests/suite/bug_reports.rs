@@ -44,7 +44,8 @@ fn a_report_says_what_differs_how_to_see_it_and_who_is_right() {
         "| virtual-size |",
         "## Versions",
         "## How to see it\n\n```sh\n#!/bin/sh",
-        "## What qemu-img does",
+        "## What qemu-img (candidate) does",
+        "## What qemu-img (reference) does",
         "## Who is right",
     ];
     let mut rest = text.as_str();

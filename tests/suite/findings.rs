@@ -603,11 +603,16 @@ fn a_finding_is_tried_with_the_tool_that_it_was_found_with() {
     let words: Vec<&str> = campaign.split(' ').collect();
     run(directory.path(), "wrong_virtual_size", &words);
     let found = findings(directory.path());
-    let kind = SeedFile::read(&found[0]).unwrap().seen.unwrap().kind;
+    let seen = SeedFile::read(&found[0]).unwrap().seen.unwrap();
     for arguments in [&["report"][..], &["script"], &["replay"]] {
         let told = text(&told_by(&found[0], arguments).stdout);
-        assert!(told.contains(&kind), "{arguments:?}: {told}");
+        assert!(told.contains(&seen.kind), "{arguments:?}: {told}");
         assert!(told.contains("wrong_virtual_size"), "{arguments:?}: {told}");
+        if arguments != ["replay"] {
+            let name = |side: &str| format!("{} ({side})", seen.candidate);
+            let both = ["candidate", "reference"].map(name);
+            assert!(both.iter().all(|name| told.contains(name)), "{told}");
+        }
     }
     // Another tool is tried only where it is named, and a name that stands for no tool is not passed over.
     let mut other: Value = serde_json::from_slice(&fs::read(&found[0]).unwrap()).unwrap();
