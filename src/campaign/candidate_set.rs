@@ -12,7 +12,7 @@ use crate::base::error::{Error, Result};
 use crate::base::prose::counted;
 use crate::campaign::settings::{DEFAULT_REFERENCE, Settings};
 use crate::case::Case;
-use crate::case::known::USUAL_DIRECTORY;
+use crate::case::known::{Catalogue, USUAL_DIRECTORY};
 use crate::oracle::witness::Witnesses;
 use crate::process::reaper;
 use crate::process::scratch::RunDirectory;
@@ -133,7 +133,10 @@ impl CandidateSet {
         let (workdir, swept) = open_workdir(settings, tool_env)?;
         let scratch = RunDirectory::in_place(&workdir)?;
         let witnesses = Witnesses::find(settings.timeout);
-        let (catalogue, gate) = (Arc::new(settings.catalogue()?), Arc::default());
+        let tools = candidates.iter().map(|(_, candidate)| candidate);
+        let names: Vec<&str> = tools.chain([&reference]).map(|tool| tool.name()).collect();
+        let catalogue = Arc::new(Catalogue::open_for(settings.catalogue.as_deref(), &names)?);
+        let gate = Arc::default();
         let remover = Arc::new(Remover::start());
         // All sides of all candidates share the source images that the reference creates.
         let fixtures = Arc::default();

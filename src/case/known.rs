@@ -116,6 +116,21 @@ impl Catalogue {
     ///
     /// Names what cannot be parsed, by file and line.
     pub fn open(named: Option<&Path>) -> Result<Self> {
+        Self::over(&files::built_in(), named)
+    }
+
+    /// Like [`Catalogue::open`], with the built-in entries of these tools alone: what a run of them can ask for.
+    ///
+    /// # Errors
+    ///
+    /// Names what cannot be parsed, by file and line.
+    pub fn open_for(named: Option<&Path>, tools: &[&str]) -> Result<Self> {
+        let mut names = tools.to_vec();
+        names.extend(tools.iter().map(|tool| known_as(tool)));
+        Self::over(&files::built_in_for(&names), named)
+    }
+
+    fn over(built_in: &[files::Source], named: Option<&Path>) -> Result<Self> {
         let usual = || {
             let directory = Path::new(USUAL_DIRECTORY);
             let directory = files::is_directory(directory).then_some(directory);
@@ -124,10 +139,16 @@ impl Catalogue {
             directory.into_iter().chain(json).collect()
         };
         let paths: Vec<&Path> = named.map_or_else(usual, |named| vec![named]);
-        let (built_in, shared) = files::assembled(&files::built_in(), Shared::default())?;
+        let (built_in, shared) = files::assembled(built_in, Shared::default())?;
         let mut own = Self::empty();
         for path in paths {
-            own = own.before(Self::resting_on(path, &shared)?);
+            own = own.before(
+                match !is_json(path) && files::are_built_in(&files::read(path)?) {
+                    // imgduel's own directory: the same again.
+                    true => built_in.clone(),
+                    false => Self::resting_on(path, &shared)?,
+                },
+            );
         }
         Ok(own.before(built_in))
     }

@@ -107,6 +107,38 @@ pub(super) fn built_in() -> Vec<Source> {
     BUILT_IN.into_iter().map(source).collect()
 }
 
+/// Returns the built-in files as far as these tools need them: of another tool's file, only what stands before its
+/// entries, because an entry of several tools may rest on its versions. To parse all entries takes longer than a short
+/// case.
+pub(super) fn built_in_for(tools: &[&str]) -> Vec<Source> {
+    let mut sources = built_in();
+    for source in &mut sources {
+        let (head, of_another) = {
+            let head = head(&source.text);
+            let is_its = |tool: &&str| head.contains(&format!("\ntool = \"{tool}\"\n"));
+            let has_tool = head.contains("\ntool = ");
+            (head.len(), has_tool && !tools.iter().any(is_its))
+        };
+        if of_another {
+            source.text.truncate(head);
+        }
+    }
+    sources
+}
+
+/// Returns what stands before the first entry or class.
+fn head(text: &str) -> &str {
+    text.find("\n[[").map_or(text, |end| &text[..=end])
+}
+
+/// Whether these are the built-in files, byte for byte.
+pub(super) fn are_built_in(sources: &[Source]) -> bool {
+    let is_same = |(source, (name, text)): (&Source, (&str, &str))| {
+        Path::new(&source.name).ends_with(name) && source.text == text
+    };
+    sources.len() == BUILT_IN.len() && sources.iter().zip(BUILT_IN).all(is_same)
+}
+
 /// Returns the files of a directory, sorted by name, or the given file.
 pub(super) fn paths(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {

@@ -294,6 +294,51 @@ fn every_file_of_the_catalogue_is_built_in() {
 }
 
 #[test]
+fn a_run_of_some_tools_reads_all_entries_about_them() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(USUAL_DIRECTORY);
+    let whole = Catalogue::built_in().unwrap();
+    let mut tools: Vec<&str> = whole.entries.iter().map(|entry| &*entry.tool).collect();
+    tools.sort_unstable();
+    tools.dedup();
+    for tool in tools {
+        let is_about = |entry: &&Entry| [tool, "qemu-img"].contains(&&*entry.tool);
+        let about = |catalogue: &Catalogue| -> Vec<Entry> {
+            catalogue.entries.iter().filter(is_about).cloned().collect()
+        };
+        let some = Catalogue::open_for(Some(&directory), &[tool, "qemu-img"]).unwrap();
+        assert_eq!(about(&some), about(&whole), "{tool}");
+        assert!(some.entries.len() < whole.entries.len(), "{tool}");
+    }
+    let other_way = Catalogue::open_for(Some(&directory), &["imago-async"]).unwrap();
+    let of_imago = |entry: &Entry| entry.tool == "imago";
+    assert!(other_way.entries.iter().any(of_imago));
+    for (name, text) in BUILT_IN {
+        let has_tool = text.contains("\ntool = \"");
+        assert!(
+            !has_tool || !text.contains("[[class]]"),
+            "{name}: a class of a file that is not always read"
+        );
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_the_built_in_one_to_the_byte_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in BUILT_IN {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    let path = directory.path().join("vdi.toml");
+    let added = format!(
+        "{}\n{}",
+        fs::read_to_string(&path).unwrap(),
+        "[[known]]\nid = 1\n"
+    );
+    fs::write(&path, added).unwrap();
+    let error = Catalogue::open_for(Some(directory.path()), &["imago", "qemu-img"]).unwrap_err();
+    assert!(error.to_string().contains("vdi.toml line"), "{error}");
+}
+
+#[test]
 fn a_catalogue_of_json_is_still_read() {
     let text = r#"{"format_version": 2, "entries": [{
         "id": "old", "tool": "t", "versions": ["1.0..=1.2", "2"],
