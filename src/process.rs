@@ -20,6 +20,8 @@
 
 /// Detects processes that have a file open.
 pub mod holders;
+/// The socket of a process that is kept for later ones.
+pub mod kept_socket;
 /// The process that cleans up.
 pub mod reaper;
 /// The scratch directories of a run.

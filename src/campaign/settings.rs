@@ -29,7 +29,7 @@ use crate::tool::launcher::{ExecMode, Launcher};
 use crate::tool::{ToolSpec, libraries, model};
 pub use reading::{Read, is_candidate_named, read};
 pub use resolution::{Resolved, resolved};
-pub use values::jobs as parse_jobs;
+pub use values::{jobs as parse_jobs, switch as parse_switch};
 
 /// The default number of cases of a campaign of the command.
 pub const FUZZ_ITERATIONS: u64 = 1000;
@@ -231,7 +231,7 @@ pub struct Settings {
 
     /// Log on standard error what the harness itself does, from LEVEL on: info (cases), debug (operations, calls of tools), trace (steps); MODULE=LEVEL narrows it (default: off)
     #[arg(long, value_name = "LEVEL", env = "IMGDUEL_LOG", value_parser = parse::<Filter>)]
-    log: Option<Filter>,
+    pub log: Option<Filter>,
 }
 
 impl Settings {

@@ -5,6 +5,7 @@
 //! it is ignored.
 
 mod against_model;
+mod kept;
 mod stage;
 
 use std::cmp::Reverse;
@@ -32,6 +33,7 @@ use crate::report::terminal;
 use crate::run::kept_image;
 use crate::tool::libraries;
 use against_model::AgainstModel;
+use kept::Kept;
 use stage::{Source, TestSession};
 
 /// The directory of the regression seeds in the package.
@@ -85,6 +87,10 @@ struct Arguments {
     /// How many cases are held against the model alone in one trial, as far as its nine seconds last; 0: no such trial
     #[arg(long, value_name = "N", env = "IMGDUEL_MODEL_CASES", default_value_t = against_model::CASES)]
     model_cases: u64,
+
+    /// Let each trial of nextest open the tools itself, instead of one process that is kept for all of them
+    #[arg(long, env = "IMGDUEL_NO_KEPT_PROCESS", value_parser = settings::parse_switch)]
+    no_kept_process: bool,
 }
 
 /// The definition of the command line, for a caller that checks a command line without running it.
@@ -122,8 +128,12 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         mut settings,
         records,
         model_cases,
+        no_kept_process,
     } = arguments;
     settings.narrow();
+    if kept::is_asked() {
+        return kept::serve(settings);
+    }
     let trace = Trace::open(records, settings.all_terms());
     if let Some(trace) = trace.as_ref().filter(|_| flags.lists_ignored()) {
         trace.carry_over()?;
@@ -144,7 +154,15 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         true => TestSession::for_listing(settings.clone()),
         false => TestSession::open(settings.clone(), trace, junit_on_stdout)?,
     };
-    let tools = opened(&flags, &stage)?;
+    let kept = (!no_kept_process).then(|| Kept::for_trial(&flags, &settings));
+    let tools = match kept.flatten() {
+        // It has opened them.
+        Some(kept) => {
+            stage.take_from(kept);
+            None
+        }
+        None => opened(&flags, &stage)?,
+    };
     if tools.is_some() && !flags.list {
         let notice = stage.absent_reference();
         notice.iter().for_each(crate::report::complain);

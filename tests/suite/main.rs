@@ -33,6 +33,7 @@ mod host_space;
 mod inputs;
 mod inspecting;
 mod kept_images;
+mod kept_process;
 mod malformed;
 mod model;
 mod native;

@@ -19,7 +19,7 @@ const TIMEOUT_MIN_SECONDS: f64 = 0.001;
 const JOBS_MAX: usize = 1024;
 
 /// Parses the value of a switch, as environment variables set it.
-pub(super) fn switch(text: &str) -> Result<bool> {
+pub fn switch(text: &str) -> Result<bool> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" | "y" | "t" => Ok(true),
         "0" | "false" | "no" | "off" | "n" | "f" => Ok(false),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::SEED_DIRECTORY;
+use super::kept::{Errand, Kept};
 use crate::base::error::{Cause, Error, Result};
 use crate::base::program;
 use crate::campaign::candidate_set::{CandidateSet, second_judge};
@@ -25,6 +26,7 @@ use crate::run::record::{Class, Record, Summary};
 use crate::tool::ToolEnv;
 use crate::tool::cache::Store;
 
+mod errand;
 mod image_trial;
 mod model_trial;
 mod seed_candidates;
@@ -50,6 +52,8 @@ pub(super) struct TestSession {
     shown: Mutex<HashMap<(String, Group), String>>,
     /// What the trial against the model has to say, when it has ended.
     said: Mutex<Option<String>>,
+    /// The connection to the process that is kept for trials, for the one case of this process.
+    kept: Mutex<Option<Kept>>,
     started: Instant,
     /// The time after which no more cases of the campaign are begun.
     until: Option<Instant>,
@@ -84,6 +88,7 @@ impl TestSession {
             of_images: image_trial::ToolsOfImages::default(),
             shown: Mutex::default(),
             said: Mutex::default(),
+            kept: Mutex::default(),
             started: Instant::now(),
             until: None,
         }
@@ -201,29 +206,19 @@ impl TestSession {
 
     fn record(&self, name: &str, source: &Source) -> Result<(Vec<Record>, Option<SeedFile>)> {
         let (case, seed) = read(source, &self.settings.selection())?;
-        let Opened {
-            candidate_set,
-            absent,
-        } = self.opened()?;
-        if let (Source::Seed(_), Some(absent)) = (source, absent) {
-            return Err(absent.clone());
-        }
         let is_the_same_each_time = match source {
             Source::Seed(_) => true,
             Source::Fresh(_) | Source::Image(_) | Source::Model(_) => {
                 self.settings.has_usual_campaign()
             }
         };
-        let candidate_set = match is_the_same_each_time {
-            true => self
-                .with_answers
-                .get_or_init(|| self.cached(candidate_set))
-                .as_ref(),
-            false => None,
-        }
-        .unwrap_or(candidate_set);
-        let mut records = candidate_set.run_confirmed(&case)?;
-        records.extend(self.of_seeds.run(seed.as_ref(), &self.settings, &case)?);
+        let errand = Errand {
+            case,
+            seed,
+            is_the_same_each_time,
+        };
+        let mut records = self.records_of(&errand)?;
+        let seed = errand.seed;
         for record in &mut records {
             record.trial = Some(name.to_owned());
             if let Source::Seed(seed) = source {
