@@ -16,7 +16,7 @@
 //! * How it is enforced: `confinement` (Landlock), `refusal` (seccomp), `confined_thread`, and the messages to what starts tools: `protocol`,
 //!   `setup`, `server`.
 //! * A `child`, from start to reaping; what starts it: `zygote`, `namespaces`, `zygote_pool`, `scratch`, `spawning`.
-//! * The ways in: `call`, `fork_server`, `dialogue`; `layers`, `reaper`, `write_watch`, `holders`.
+//! * The ways in: `call`, `fork_server`, `dialogue`; `layers`, `reaper`, `write_watch`, `holders`, `kept_socket`.
 
 /// Detects processes that have a file open.
 pub mod holders;

@@ -155,14 +155,7 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
         false => TestSession::open(settings.clone(), trace, junit_on_stdout)?,
     };
     let kept = (!no_kept_process).then(|| Kept::for_trial(&flags, &settings));
-    let tools = match kept.flatten() {
-        // It has opened them.
-        Some(kept) => {
-            stage.take_from(kept);
-            None
-        }
-        None => opened(&flags, &stage)?,
-    };
+    let tools = opened(&flags, &stage, kept.flatten())?;
     if tools.is_some() && !flags.list {
         let notice = stage.absent_reference();
         notice.iter().for_each(crate::report::complain);
@@ -203,7 +196,13 @@ fn run(package: &Path, arguments: Arguments) -> Result<ExitCode> {
 fn opened<'stage>(
     flags: &Flags,
     stage: &'stage TestSession,
+    kept: Option<Kept>,
 ) -> Result<Option<&'stage CandidateSet>> {
+    if let Some(kept) = kept {
+        // The kept process has opened them.
+        stage.take_from(kept);
+        return Ok(None);
+    }
     match flags.list {
         true if libraries::brought().is_empty() => Ok(None),
         true => Ok(stage.tools().ok().flatten()),

@@ -4,13 +4,15 @@
 //! directory of this user alone, and both sides ask the kernel who the other one is. A lock lets one process listen at a
 //! time. What is said over it is not known here.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt,
@@ -21,6 +23,10 @@ use super::interrupt::readable_within;
 
 /// The mode of a directory that nobody else may enter.
 const OWN_MODE: u32 = 0o700;
+
+/// How long a process that was just started may take to listen.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+const START_PAUSE: Duration = Duration::from_millis(5);
 
 /// Returns the directory of this user's sockets, which is made if it is not there.
 ///
@@ -54,7 +60,7 @@ fn check_peer(stream: &UnixStream) -> io::Result<()> {
 }
 
 /// Connects, without waiting for a process that takes no connections.
-pub fn connected(path: &Path) -> io::Result<UnixStream> {
+fn connected(path: &Path) -> io::Result<UnixStream> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;
@@ -62,6 +68,42 @@ pub fn connected(path: &Path) -> io::Result<UnixStream> {
     stream.set_nonblocking(false)?;
     check_peer(&stream)?;
     Ok(stream)
+}
+
+/// Connects to the process that listens at `path`. If none does, this program is started once more, as the one that
+/// will: with the same arguments, the variable `mark`, and without the variables that `is_dropped` names. It has no
+/// streams, because nextest waits for whoever holds a trial's.
+pub fn reached(
+    path: &Path,
+    mark: (&str, &str),
+    is_dropped: fn(&OsStr) -> bool,
+) -> Option<UnixStream> {
+    if let Ok(stream) = connected(path) {
+        return Some(stream);
+    }
+    let mut command = Command::new(std::env::current_exe().ok()?);
+    command.args(std::env::args_os().skip(1));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_dropped(name)) {
+        command.env_remove(name);
+    }
+    command
+        .env(mark.0, mark.1)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let until = Instant::now() + START_PATIENCE;
+    while Instant::now() < until {
+        if let Ok(stream) = connected(path) {
+            return Some(stream);
+        }
+        if child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            // Another one listens, or none can.
+            return connected(path).ok();
+        }
+        std::thread::sleep(START_PAUSE);
+    }
+    None
 }
 
 /// The listening end. It goes with its socket and its lock.

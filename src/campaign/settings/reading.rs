@@ -30,11 +30,12 @@ pub enum Read<T> {
 const SHORT_FORMS: [(&str, &str); 1] = [("--instar", "IMGDUEL_CANDIDATE")];
 
 /// What the file may also set: flags of single commands, and whether each is a switch.
-const OF_COMMANDS: [(&str, bool); 6] = [
+const OF_COMMANDS: [(&str, bool); 7] = [
     ("corpus", false),
     ("guided", true),
     ("log-dir", false),
     ("model-cases", false),
+    ("no-kept-process", true),
     ("no-shrink", true),
     ("records", false),
 ];

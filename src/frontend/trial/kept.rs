@@ -13,8 +13,7 @@ pub(super) use serving::{is_asked, serve};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +35,6 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long it may be silent while it runs a case.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
-
-/// How long a process that was just started may take to listen.
-const START_PATIENCE: Duration = Duration::from_secs(2);
-const START_PAUSE: Duration = Duration::from_millis(5);
 
 /// The longest line that a trial reads, in bytes.
 const LINE_MAX: u64 = 64 << 20;
@@ -91,12 +86,10 @@ impl Kept {
         if !is_plain || settings.exec_mode != ExecMode::Fork {
             return None;
         }
-        let key = key::of(settings)?;
+        let key = key::for_settings(settings)?;
         let path = socket_path(&kept_socket::directory().ok()?, &key);
-        match kept_socket::connected(&path) {
-            Ok(stream) => Self::greeted(stream, &key),
-            Err(_) => started(&path, &key).and_then(|stream| Self::greeted(stream, &key)),
-        }
+        let stream = kept_socket::reached(&path, (VARIABLE, &key), key::is_of_runner)?;
+        Self::greeted(stream, &key)
     }
 
     /// Returns the connection if the other side says that it runs for this key.
@@ -154,33 +147,4 @@ fn line(stream: &mut BufReader<UnixStream>) -> io::Result<String> {
 
 fn socket_path(directory: &Path, key: &str) -> PathBuf {
     directory.join(format!("{key}.sock"))
-}
-
-/// Starts the process and returns a connection to it, or to another one that was started at the same time.
-fn started(path: &Path, key: &str) -> Option<UnixStream> {
-    let program = std::env::current_exe().ok()?;
-    let mut command = Command::new(program);
-    command.args(std::env::args_os().skip(1));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| key::is_of_runner(name)) {
-        command.env_remove(name);
-    }
-    command
-        .env(VARIABLE, key)
-        // nextest waits for whoever holds a trial's streams.
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut child = command.spawn().ok()?;
-    let until = Instant::now() + START_PATIENCE;
-    while Instant::now() < until {
-        if let Ok(stream) = kept_socket::connected(path) {
-            return Some(stream);
-        }
-        if child.try_wait().is_ok_and(|ended| ended.is_some()) {
-            // Another one listens, or none can.
-            return kept_socket::connected(path).ok();
-        }
-        std::thread::sleep(START_PAUSE);
-    }
-    None
 }

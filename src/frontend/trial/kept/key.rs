@@ -28,7 +28,7 @@ const MORE_PROGRAMS: [&str; 5] = ["qemu-io", "qcowinfo", "vmdkinfo", "vhdiinfo",
 const KEY_BYTES: usize = 16;
 
 /// Returns the key; `None` if it cannot be told what this process is.
-pub(super) fn of(settings: &Settings) -> Option<String> {
+pub(super) fn for_settings(settings: &Settings) -> Option<String> {
     let program = std::env::current_exe().ok()?;
     let mut text = format!("{PROTOCOL} {}\n", env!("CARGO_PKG_VERSION"));
     let mut say = |what: &dyn std::fmt::Debug| writeln!(text, "{what:?}").ok();

@@ -40,7 +40,7 @@ pub(in crate::frontend::trial) fn serve(settings: Settings) -> Result<ExitCode> 
     let cannot = |error: std::io::Error| Error::system(error.to_string());
     // What the terminal sends to the trials is not for this process.
     let _ = rustix::process::setsid();
-    let key = key::of(&settings).unwrap_or_default();
+    let key = key::for_settings(&settings).unwrap_or_default();
     if std::env::var(VARIABLE).ok().as_ref() != Some(&key) {
         return Ok(ExitCode::FAILURE);
     }
@@ -57,7 +57,7 @@ pub(in crate::frontend::trial) fn serve(settings: Settings) -> Result<ExitCode> 
     while stop_requested() == Interrupt::None {
         if at_work.load(Ordering::Acquire) > 0 {
             last = Instant::now();
-        } else if last.elapsed() > IDLE_MAX || key::of(&settings).as_ref() != Some(&key) {
+        } else if last.elapsed() > IDLE_MAX || key::for_settings(&settings).as_ref() != Some(&key) {
             break;
         }
         if let Some(stream) = socket.next(LOOK_AROUND).map_err(cannot)? {
