@@ -83,7 +83,7 @@ pub struct Settings {
     #[arg(long, value_name = "NAME", env = "IMGDUEL_GENERATION")]
     pub generation: Option<String>,
 
-    /// Draw everything of native1 to native3 and malformed1 for imago too (default: only what it supports, as native1_imago does)
+    /// Draw everything of native1 to native4 and malformed1 for imago too (default: only what it supports, as native1_imago does)
     #[arg(long, env = "IMGDUEL_WIDE", value_parser = values::switch)]
     pub wide: bool,
 

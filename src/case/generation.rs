@@ -53,7 +53,7 @@ pub const ITERATION_MAX: u64 = 99_999_999;
 const DEFAULT_NAME: &str = "ops16";
 
 /// The generations of the Python harness, oldest first, then the native ones.
-static GENERATIONS: [Generation; 31] = [
+static GENERATIONS: [Generation; 33] = [
     python("ops4", &V1_OPERATIONS, 4, Picker::V1, 4),
     python("ops5", &V1_OPERATIONS, 5, Picker::V1, 4),
     python("ops6", &V1_OPERATIONS, 6, Picker::V1, 4),
@@ -84,6 +84,8 @@ static GENERATIONS: [Generation; 31] = [
     native("native3", &native::RICH),
     native("native3_imago", &native::RICH_IMAGO),
     native("native3_readers", &native::TEXTURED_READERS),
+    native("native4", &native::WORLD),
+    native("native4_imago", &native::WORLD_IMAGO),
     malformed("malformed1", &malformed::WIDE),
     malformed("malformed1_imago", &malformed::IMAGO),
     malformed("malformed1_readers", &malformed::READERS),
@@ -133,10 +135,11 @@ const V2_OPERATIONS: [&str; 16] = [
 ];
 
 /// The narrower generations for tools that support less than qemu-img: the wide generation, the tool, the narrower generation.
-const NARROWINGS: [(&str, &str, &str); 4] = [
+const NARROWINGS: [(&str, &str, &str); 5] = [
     ("native1", "imago", "native1_imago"),
     ("native2", "imago", "native2_imago"),
     ("native3", "imago", "native3_imago"),
+    ("native4", "imago", "native4_imago"),
     ("malformed1", "imago", "malformed1_imago"),
 ];
 

@@ -148,7 +148,7 @@ pub fn structures(format: Format) -> &'static [&'static Structure] {
         Format::Vdi => vdi::STRUCTURES,
         Format::Qcow => qcow::STRUCTURES,
         Format::Parallels => parallels::STRUCTURES,
-        Format::Raw | Format::Dmg => &[],
+        Format::Raw | Format::Dmg | Format::Luks | Format::Qed => &[],
     }
 }
 
@@ -186,7 +186,7 @@ pub fn layout(format: Format, bytes: &[u8]) -> Layout {
         Format::Vdi => vdi::layout(bytes),
         Format::Qcow => qcow::layout(bytes),
         Format::Parallels => parallels::layout(bytes),
-        Format::Raw | Format::Dmg => Layout::new(ByteOrder::Big),
+        Format::Raw | Format::Dmg | Format::Luks | Format::Qed => Layout::new(ByteOrder::Big),
     }
 }
 

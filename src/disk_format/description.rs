@@ -66,7 +66,7 @@ impl Description {
 pub fn is_described(format: Format) -> bool {
     !matches!(
         format,
-        Format::Raw | Format::Qcow | Format::Parallels | Format::Dmg
+        Format::Raw | Format::Qcow | Format::Parallels | Format::Dmg | Format::Luks | Format::Qed
     )
 }
 
@@ -89,7 +89,12 @@ pub fn of_image(path: &Path, format: Format) -> Result<Description, Unparsable> 
         Format::Vpc => vpc::described(&image),
         Format::Vhdx => vhdx::described(&image),
         Format::Vdi => vdi::described(&image),
-        Format::Raw | Format::Qcow | Format::Parallels | Format::Dmg => Ok(Description::default()),
+        Format::Raw
+        | Format::Qcow
+        | Format::Parallels
+        | Format::Dmg
+        | Format::Luks
+        | Format::Qed => Ok(Description::default()),
     }
 }
 

@@ -47,6 +47,8 @@ pub fn of_image(path: &Path, format: Format) -> Result<Origin, Unparsable> {
         Format::Vhdx => of_vhdx(path)?,
         Format::Qcow => of_qcow(path)?,
         Format::Dmg => only_read("tools only read images of this format"),
+        Format::Luks => return Err(Unparsable::new("it is encrypted")),
+        Format::Qed => only_read("imgduel does not know what a qed holds"),
         Format::Raw | Format::Parallels => Origin::default(),
     };
     if origin.only_read.is_none() && has_parent(path, format) {

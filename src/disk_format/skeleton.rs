@@ -81,6 +81,11 @@ pub fn of_image(path: &Path, format: Format) -> Result<Vec<Range<u64>>, Unparsab
         Format::Qcow => walk.qcow()?,
         Format::Parallels => walk.parallels()?,
         Format::Dmg => return Err(mixed("compressed")),
+        Format::Luks | Format::Qed => {
+            return Err(Unparsable::new(
+                "the structure of such an image is not known here",
+            ));
+        }
     }
     walk.ranges.sort_by_key(|range| (range.start, range.end));
     Ok(walk.ranges)

@@ -211,7 +211,7 @@ fn usual_bits(format: Format) -> u32 {
         Format::Vmdk => VMDK_USUAL_BITS,
         Format::Parallels => PARALLELS_USUAL_BITS,
         Format::Qcow => QCOW_USUAL_BITS,
-        Format::Raw | Format::Dmg => 0,
+        Format::Raw | Format::Dmg | Format::Luks | Format::Qed => 0,
     }
 }
 

@@ -32,6 +32,10 @@ pub enum Format {
     Parallels,
     /// Apple's disk image (UDIF), which tools only read.
     Dmg,
+    /// An encrypted volume, a header of keys before the guest data (LUKS1 specification).
+    Luks,
+    /// QEMU's enhanced disk format (docs/interop/qed_spec in QEMU).
+    Qed,
 }
 
 /// One row of the table of formats.
@@ -42,7 +46,7 @@ struct Row {
     checked: bool,
 }
 
-const FORMATS: [Row; 9] = [
+const FORMATS: [Row; 11] = [
     Row {
         format: Format::Raw,
         name: "raw",
@@ -87,6 +91,16 @@ const FORMATS: [Row; 9] = [
         format: Format::Dmg,
         name: "dmg",
         checked: false,
+    },
+    Row {
+        format: Format::Luks,
+        name: "luks",
+        checked: false,
+    },
+    Row {
+        format: Format::Qed,
+        name: "qed",
+        checked: true,
     },
 ];
 

@@ -298,6 +298,7 @@ fn layer(
         options: origin.options,
         writes: Vec::new(),
         steps: Vec::new(),
+        placement: Default::default(),
         outside: Some(Box::new(outside)),
     })
 }

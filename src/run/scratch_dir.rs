@@ -136,16 +136,9 @@ impl ScratchDir {
 
     /// The files on a side, with the stamps by which a write is noticed.
     pub fn stamps(&self, side: Side) -> Stamps {
-        let entries = fs::read_dir(self.directory(side))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let stamped = entries.filter_map(|entry| {
-            let metadata = entry.metadata().ok()?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            Some((name, (metadata.len(), metadata.modified().ok())))
-        });
-        stamped.collect()
+        let mut stamps = Stamps::new();
+        add_stamps(&self.directory(side), "", &mut stamps);
+        stamps
     }
 
     /// Whether both sides have this image with the same bytes in all its files, random identifiers excepted.
@@ -342,4 +335,18 @@ fn names(directory: &Path, stem: &str) -> Vec<String> {
     let mut names: Vec<String> = names.filter(|name| name.starts_with(stem)).collect();
     names.sort();
     names
+}
+
+/// Adds the stamps of the files of a directory, and of those in it, whose names begin with `prefix`.
+fn add_stamps(directory: &Path, prefix: &str, stamps: &mut Stamps) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        match metadata.is_dir() {
+            true => add_stamps(&entry.path(), &format!("{name}/"), stamps),
+            false => drop(stamps.insert(name, (metadata.len(), metadata.modified().ok()))),
+        }
+    }
 }

@@ -319,7 +319,11 @@ fn told_formats(request: &Request) -> Vec<String> {
 /// Returns the arguments between the formats and the operands.
 fn flags(request: &Request) -> Vec<String> {
     match request {
-        Request::Create { file, .. } => option_flags(&file.options),
+        Request::Create { file, .. } => {
+            let unopened = file.placement.unopened.then(|| "-u".to_owned());
+            let options = option_flags(&file.options).into_iter();
+            unopened.into_iter().chain(options).collect()
+        }
         Request::Amend { options, .. } => option_flags(options),
         Request::Resize {
             shrink,
@@ -386,7 +390,8 @@ fn operands(request: &Request) -> Vec<String> {
 pub(super) fn option_flags(options: &CreateOptions) -> Vec<String> {
     let flags = options
         .iter()
-        .map(|option| ["-o".to_owned(), option.to_string()]);
+        // A comma would end the value.
+        .map(|option| ["-o".to_owned(), option.to_string().replace(',', ",,")]);
     flags.flatten().collect()
 }
 

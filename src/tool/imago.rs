@@ -7,7 +7,7 @@
 use super::library::Offer;
 use crate::image::format::Format;
 use crate::image::options::{Compression, CreateOption, Subformat};
-use crate::tool::request::{ImageFile, Request, SessionRequest, singles};
+use crate::tool::request::{BackingName, ImageFile, Request, SessionRequest, singles};
 
 #[cfg(feature = "imago")]
 mod calls;
@@ -20,6 +20,13 @@ pub const VERSION: &str = "0.2.6";
 
 /// Why imago cannot be asked this; `None` if it can.
 pub(super) fn objection(request: &Request) -> Option<String> {
+    // imago never opens what lies below a new image.
+    let is_made = matches!(request, Request::Create { .. });
+    let of_mode = request.objection_of_mode("imago").filter(|_| !is_made);
+    of_mode.or_else(|| objection_of_kind(request))
+}
+
+fn objection_of_kind(request: &Request) -> Option<String> {
     match request {
         Request::Check { .. }
         | Request::Measure { .. }
@@ -38,9 +45,7 @@ pub(super) fn objection(request: &Request) -> Option<String> {
         Request::Convert { compress: true, .. } => {
             Some("imago cannot write compressed clusters".to_owned())
         }
-        Request::Convert { source, target, .. } => request
-            .objection_of_mode("imago")
-            .or_else(|| cannot_open(source))
+        Request::Convert { source, target, .. } => cannot_open(source)
             .or_else(|| cannot_open(target))
             .or_else(|| cannot_create(target)),
         Request::Resize {
@@ -90,6 +95,10 @@ fn offer() -> Offer {
 /// The formats that imago reads: raw, qcow2 without extended L2 entries and zstd, and of vmdk only flat extents. It
 /// opens an encrypted qcow2 and does not report that it cannot decrypt it: that is a defect, not a missing feature.
 fn cannot_open(file: &ImageFile) -> Option<String> {
+    // imago takes them for names in the overlay's directory.
+    if file.backing.is_some() && file.placement.names != BackingName::Relative {
+        return Some("imago takes no protocols in names of backing files".to_owned());
+    }
     let below = file.backing.as_deref().and_then(cannot_lie_on);
     below.or_else(|| cannot_open_alone(file))
 }
@@ -119,7 +128,9 @@ fn cannot_open_alone(file: &ImageFile) -> Option<String> {
         | Format::Vdi
         | Format::Qcow
         | Format::Parallels
-        | Format::Dmg => Some(format!("imago cannot open {}", file.format)),
+        | Format::Dmg
+        | Format::Luks
+        | Format::Qed => Some(format!("imago cannot open {}", file.format)),
     }
 }
 
@@ -151,12 +162,21 @@ fn cannot_in_session(file: &ImageFile, request: &SessionRequest) -> Option<Strin
 /// The creation options that imago's builders offer.
 fn cannot_create(file: &ImageFile) -> Option<String> {
     let offered: &[&str] = match file.format {
-        Format::Qcow2 => &["cluster_size", "refcount_bits", "preallocation"],
+        Format::Qcow2 => &[
+            "backing_file",
+            "backing_fmt",
+            "cluster_size",
+            "data_file",
+            "preallocation",
+            "refcount_bits",
+        ],
         _ => &["preallocation"],
     };
     let mut names = file.options.iter().map(CreateOption::name);
     let missing = names.find(|name| !offered.contains(name));
-    let missing = missing.or(file.backing.as_ref().map(|_| "a backing file"));
+    let is_named = file.options.backing_file().is_some();
+    let unnamed = file.backing.as_ref().filter(|_| !is_named);
+    let missing = missing.or(unnamed.map(|_| "a backing file"));
     missing.map(|name| format!("imago cannot create {} with {name}", file.format))
 }
 

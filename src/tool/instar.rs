@@ -129,6 +129,7 @@ fn capabilities() -> Capabilities {
         .with(&["create", "resize", "convert", "dd"], &written)
         .with(&changing, &[Format::Qcow2])
         .with(&["write", "write_zeroes", "discard"], &[])
+        .only(|_, format| !limits::is_unknown(format))
 }
 
 fn flatten(from: &str, to: &str) -> Vec<String> {

@@ -12,6 +12,8 @@ mod fault_report;
 mod image_file;
 mod kind;
 mod new_size;
+mod opening;
+mod placement;
 pub mod qemu_words;
 mod rebase_mode;
 mod report;
@@ -28,6 +30,8 @@ pub use fault_report::FaultReport;
 pub use image_file::ImageFile;
 pub use kind::RequestKind;
 pub use new_size::NewSize;
+pub use opening::{OpenedBy, Opening};
+pub use placement::{BackingName, Directory, Placement, directory_of};
 pub use rebase_mode::RebaseMode;
 pub use report::{CheckCounts, Report};
 pub use session::{BUFFER_BYTES_MAX, SessionOutcome, SessionRequest, SessionRequestKind, singles};
@@ -339,7 +343,11 @@ impl Request {
 
     /// Returns why the tool `name`, which does everything in its own way only, does not carry it out.
     pub fn objection_of_mode(&self, name: &str) -> Option<String> {
+        if self.images().iter().any(|file| !file.opening.is_usual()) {
+            return Some(format!("{name} has no ways of opening an image"));
+        }
         let (is_usual, what) = match self {
+            Self::Create { file, .. } => (!file.placement.unopened, "of creating"),
             Self::Convert { target, mode, .. } => {
                 (mode.is_usual() && target.backing.is_none(), "of copying")
             }
@@ -352,6 +360,26 @@ impl Request {
             _ => return None,
         };
         (!is_usual).then(|| format!("{name} has no modes {what}"))
+    }
+
+    /// Returns the request with this way of opening the images that it reads, and the one that is there to be copied into.
+    pub fn opened(mut self, opening: Opening) -> Self {
+        let is_there = matches!(&self, Self::Convert { mode, .. } if mode.existing);
+        let (first, second) = match &mut self {
+            Self::Convert { source, target, .. } => (source, Some(target).filter(|_| is_there)),
+            Self::ConvertSnapshot { source, .. } => (source, None),
+            Self::Compare { first, second } => (first, Some(second)),
+            Self::Info { file }
+            | Self::Check { file }
+            | Self::Map { file, .. }
+            | Self::Measure { source: file, .. } => (file, None),
+            _ => return self,
+        };
+        first.opening = opening;
+        if let Some(second) = second {
+            second.opening = opening;
+        }
+        self
     }
 
     /// Returns all images of the request.

@@ -72,7 +72,7 @@ fn backend(format: Format) -> Option<&'static str> {
         Format::Vdi => Some("VDI"),
         Format::Parallels => Some("Parallels"),
         Format::Dmg => Some("DMG"),
-        Format::Raw => None,
+        Format::Raw | Format::Luks | Format::Qed => None,
     }
 }
 

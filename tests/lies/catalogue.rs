@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::image::{Facts, flip, leak, quiet, scribble};
 use crate::liar::{Call, Effect};
 use crate::native3::NEWER;
+use crate::native4::WORLD;
 use crate::reader::READER;
 
 /// One lie.
@@ -280,13 +281,17 @@ lies! {
 /// Returns all lies, those of the newer generations too.
 pub fn every_lie() -> impl Iterator<Item = &'static Lie> {
     let readers = READER.iter().map(|reader| &reader.lie);
-    LIES.iter().chain(NEWER).chain(readers)
+    let world = WORLD.iter().map(|reader| &reader.lie);
+    LIES.iter().chain(NEWER).chain(readers).chain(world)
 }
 
 /// Asserts that names are unique and enough lies are rare.
 pub fn names_differ() {
     let names: BTreeSet<&str> = every_lie().map(|lie| lie.name).collect();
-    assert_eq!(names.len(), LIES.len() + NEWER.len() + READER.len());
+    assert_eq!(
+        names.len(),
+        LIES.len() + NEWER.len() + READER.len() + WORLD.len()
+    );
     let rare = LIES.iter().filter(|lie| lie.is_rare).count();
     assert!(
         rare >= 8 && LIES.len() >= 35,

@@ -14,6 +14,7 @@ use imgduel::run::session::Session;
 use crate::catalogue::{LIES, every_lie};
 use crate::foresight::foreseen;
 use crate::native3::NEWER;
+use crate::native4::WORLD;
 use crate::reader::{READER, ReaderLie};
 use crate::ring;
 
@@ -255,9 +256,9 @@ pub fn newer() {
     assert!(missed.is_empty(), "{missed:?}");
 }
 
-/// Hunts for a lie about unusual images. Returns how it was found, in a row of a table; `None` if it was not.
-fn read(liars: &Liars, reader: &ReaderLie) -> Option<String> {
-    let generation = Generation::named("readers3").unwrap();
+/// Hunts for a lie in cases of a generation that have its mark. Returns how it was found, in a row of a table; `None` if it was not.
+fn read(liars: &Liars, name: &str, reader: &ReaderLie) -> Option<String> {
+    let generation = Generation::named(name).unwrap();
     let cases = generation.cases(SEED, 0, &Selection::ALL).unwrap();
     let session = liars.session(reader.lie.name);
     let is_about = |case: &Case| {
@@ -295,13 +296,31 @@ fn read(liars: &Liars, reader: &ReaderLie) -> Option<String> {
 
 /// Hunts for all lies about unusual images.
 pub fn readers() {
+    each("readers3", READER);
+}
+
+/// Hunts for all lies about what native4 draws.
+pub fn world() {
+    each("native4", WORLD);
+}
+
+/// Hunts for these lies in cases of a generation. IMGDUEL_LIES=a,b hunts only for these.
+fn each(name: &str, lies: &[ReaderLie]) {
     let liars = Liars::new();
+    let chosen = std::env::var("IMGDUEL_LIES").ok();
+    let is_chosen = |reader: &&ReaderLie| {
+        let mut of_chosen = chosen.iter().flat_map(|list| list.split(','));
+        chosen.is_none() || of_chosen.any(|wanted| wanted == reader.lie.name)
+    };
     println!("lie | found in case | CPU seconds | kind | blame | steps | options | writes");
     let mut missed = Vec::new();
-    for reader in READER {
-        match read(&liars, reader) {
+    for reader in lies.iter().filter(is_chosen) {
+        match read(&liars, name, reader) {
             Some(row) => println!("{row}"),
-            None => missed.push(reader.lie.name),
+            None => {
+                println!("{} | not found", reader.lie.name);
+                missed.push(reader.lie.name);
+            }
         }
     }
     assert!(missed.is_empty(), "{missed:?}");
@@ -319,6 +338,10 @@ pub fn some_readers() {
         .iter()
         .filter(|reader| soon.contains(&reader.lie.name))
     {
-        assert!(read(&liars, reader).is_some(), "{}", reader.lie.name);
+        assert!(
+            read(&liars, "readers3", reader).is_some(),
+            "{}",
+            reader.lie.name
+        );
     }
 }

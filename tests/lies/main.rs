@@ -17,6 +17,7 @@ mod hunt;
 mod image;
 mod liar;
 mod native3;
+mod native4;
 mod reader;
 #[path = "../ring/mod.rs"]
 mod ring;
@@ -48,6 +49,11 @@ fn main() -> ExitCode {
         trial(
             "every_lie_about_what_native3_draws_is_found_within_a_thousand_cases",
             hunt::newer,
+        )
+        .with_ignored_flag(true),
+        trial(
+            "every_lie_about_what_native4_draws_is_found_within_a_thousand_cases",
+            hunt::world,
         )
         .with_ignored_flag(true),
         trial(

@@ -17,7 +17,7 @@ pub struct ReaderLie {
     pub mark: &'static str,
 }
 
-const fn lie(
+pub const fn lie(
     name: &'static str,
     mark: &'static str,
     tell: fn(&Call) -> Option<Effect>,

@@ -11,12 +11,14 @@ use imgduel::operation::chain::{Admission, Chain, ChainState, ChainStep, Layer, 
 use imgduel::oracle::observations::ExitExpectation;
 
 /// The generations whose cases are chains.
-const GENERATIONS: [&str; 5] = [
+const GENERATIONS: [&str; 7] = [
     "native1",
     "native2",
     "native1_imago",
     "native2_imago",
     "native1_readers",
+    "native4",
+    "native4_imago",
 ];
 
 /// The number of successive shrink candidates to check.

@@ -25,7 +25,7 @@ fn frozen(generation: &str) -> Vec<(String, Case)> {
 
 #[test]
 fn a_native_id_decodes_to_the_frozen_case() {
-    let frozen: Vec<_> = ["native1", "native2", "native3"]
+    let frozen: Vec<_> = ["native1", "native2", "native3", "native4"]
         .into_iter()
         .flat_map(frozen)
         .collect();
@@ -40,8 +40,9 @@ fn a_native_id_decodes_to_the_frozen_case() {
 /// The golden file has mutations and splices of drawn cases, as `imgduel show` printed them.
 #[test]
 fn the_id_of_a_child_decodes_to_the_frozen_case() {
-    let children = ["native1_children", "native2_children", "native3_children"].map(|name| {
-        let path = ring::package().join(format!("tests/golden/{name}.jsonl"));
+    let generations = ["native1", "native2", "native3", "native4"];
+    let children = generations.map(|name| {
+        let path = ring::package().join(format!("tests/golden/{name}_children.jsonl"));
         std::fs::read_to_string(path).unwrap()
     });
     assert!(children.iter().all(|text| text.lines().count() >= 6));

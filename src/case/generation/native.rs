@@ -32,6 +32,7 @@ mod sessions;
 mod space;
 mod steps;
 mod textures;
+mod world;
 
 pub(super) use readers::{READERS, TEXTURED_READERS};
 
@@ -70,6 +71,8 @@ pub struct NativeProfile {
     pub size_bytes_max: u64,
     /// Whether conversions are made in other modes than the usual one, and parts of images are mapped.
     pub has_modes: bool,
+    /// Whether images lie in directories under names of several forms, and snapshots of other sizes than their image's are copied.
+    pub goes_elsewhere: bool,
     /// Percentage of chains that have data other than repeated bytes.
     pub textured_percent: u64,
     /// The CPU time of the reference above which chains are drawn rarer, in microseconds.
@@ -141,6 +144,7 @@ pub(super) static WIDE: NativeProfile = NativeProfile {
     steps_max: 9,
     size_bytes_max: u64::MAX,
     has_modes: false,
+    goes_elsewhere: false,
     textured_percent: 0,
     budget: None,
 };
@@ -197,6 +201,7 @@ pub(super) static IMAGO: NativeProfile = NativeProfile {
     steps_max: 9,
     size_bytes_max: u64::MAX,
     has_modes: false,
+    goes_elsewhere: false,
     textured_percent: 0,
     budget: None,
 };
@@ -234,6 +239,42 @@ pub(super) static RICH_IMAGO: NativeProfile = NativeProfile {
     textured_percent: TEXTURED_PERCENT,
     budget: Some(BUDGET),
     ..DEEP_IMAGO
+};
+
+/// The formats of [`WIDE`], and those that native4 added.
+const WORLD_FORMATS: [Format; 10] = [
+    Format::Qcow2,
+    Format::Raw,
+    Format::Vmdk,
+    Format::Vpc,
+    Format::Vhdx,
+    Format::Vdi,
+    Format::Qcow,
+    Format::Parallels,
+    Format::Luks,
+    Format::Qed,
+];
+
+/// [`RICH`] with encrypted volumes and qed, images in directories, and images that are opened in several ways.
+pub(super) static WORLD: NativeProfile = NativeProfile {
+    formats: &WORLD_FORMATS,
+    kinds: &with::<22, 4, 26>(
+        KINDS,
+        [
+            ChainStepKind::Session,
+            ChainStepKind::Fault,
+            ChainStepKind::ConvertInto,
+            ChainStepKind::Opened,
+        ],
+    ),
+    goes_elsewhere: true,
+    ..RICH
+};
+
+/// [`RICH_IMAGO`] with images in directories.
+pub(super) static WORLD_IMAGO: NativeProfile = NativeProfile {
+    goes_elsewhere: true,
+    ..RICH_IMAGO
 };
 
 /// Returns the kinds of steps with new ones at the end.

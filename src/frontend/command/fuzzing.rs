@@ -62,7 +62,7 @@ pub(super) struct FuzzArguments {
     #[arg(short, long)]
     verbose: bool,
 
-    /// Mutate cases that showed new behaviour (generations native1 to native3 only; default: --no-guidance)
+    /// Mutate cases that showed new behaviour (generations native1 to native4 only; default: --no-guidance)
     #[arg(long, overrides_with = "no_guidance", conflicts_with = "paths")]
     guided: bool,
 

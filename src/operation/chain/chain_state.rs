@@ -85,8 +85,12 @@ impl ChainState {
         if let Some(outside) = &layer.outside {
             return self.add_outside(layer, outside);
         }
-        let stem = format!("{}-{}", self.stem, self.files.len());
-        let file = placed(&stem, layer.format, &layer.options);
+        let directory = layer.placement.directory.path();
+        let stem = format!("{directory}{}-{}", self.stem, self.files.len());
+        let file = ImageFile {
+            placement: layer.placement,
+            ..placed(&stem, layer.format, &layer.options)
+        };
         let file = match self.files.last() {
             Some(below) => file.over(below),
             None => file,
@@ -197,6 +201,10 @@ impl ChainState {
 
     /// Records how the step makes the image's size or bitmaps uncertain.
     fn doubt(&mut self, step: &ChainStep) {
+        // The step within it is performed thereafter.
+        if matches!(step, ChainStep::Opened { .. }) {
+            return;
+        }
         if matches!(step, ChainStep::Bitmap { .. }) && self.is_version_2() {
             self.unsure_bitmaps.insert(self.top().path.clone());
         }
@@ -289,6 +297,7 @@ impl ChainState {
             ChainStep::Dd { .. } => self.window_copied(step),
             ChainStep::Bench { .. } => self.benched(step),
             ChainStep::Session { requests } => self.pass_session(requests),
+            ChainStep::Opened { step, .. } => self.advance(step, true),
             ChainStep::Read
             | ChainStep::Map { .. }
             | ChainStep::Info

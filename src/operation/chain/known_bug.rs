@@ -85,8 +85,12 @@ impl ChainStep {
     /// See [`Feature::ParallelsUnmap`].
     fn unmaps_parallels(&self, chain_state: &ChainState) -> bool {
         // qemu-img unmaps whole clusters with or without the flag.
-        let is_zeroing = matches!(self, Self::WriteZeroes { .. });
-        is_zeroing && chain_state.top().format == Format::Parallels
+        let zeroed = match self {
+            Self::WriteZeroes { .. } => Some(chain_state.top()),
+            Self::ConvertInto { .. } => chain_state.counterpart(None).map(|(file, _)| file),
+            _ => None,
+        };
+        zeroed.is_some_and(|file| file.format == Format::Parallels)
     }
 }
 
@@ -125,12 +129,13 @@ impl ChainState {
 }
 
 impl Layer {
-    /// Whether qemu-img guesses the format of this layer wrongly if its overlay has the format `above`: a qcow does not
-    /// store the format of its backing file, and a fixed vpc has only a footer, so that it is taken for raw. A guest
+    /// Whether qemu-img guesses the format of this layer wrongly if its overlay has the format `above`: qcow and qed do not
+    /// store the format of their backing file, and a fixed vpc has only a footer, so that it is taken for raw. A guest
     /// then sees the footer, with a random UUID and the time, as the last sector. Never drawn.
     pub fn is_guessed_under(&self, above: Format) -> bool {
         let is_fixed = self.options.subformat() == Some(Subformat::Fixed);
-        above == Format::Qcow && self.format == Format::Vpc && is_fixed
+        let is_probed = matches!(above, Format::Qcow | Format::Qed);
+        is_probed && self.format == Format::Vpc && is_fixed
     }
 }
 

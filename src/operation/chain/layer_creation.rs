@@ -2,6 +2,8 @@
 
 use super::{Chain, ChainState, Layer, MADE, shared_step};
 use crate::base::size::Size;
+use crate::image::format::Format;
+use crate::image::options::CreateOption;
 use crate::image::outside::OutsideFile;
 use crate::oracle::observations::{ExitExpectation, HarnessAction, Step, StepContext};
 use crate::tool::request::{ImageFile, Request};
@@ -25,6 +27,15 @@ impl Chain {
                     size: Size::of_bytes(layer.size),
                 }),
             });
+            // What nobody wrote to an encrypted volume decrypts to anything.
+            steps.extend((layer.format == Format::Luks).then(|| {
+                made(Request::WriteZeroes {
+                    file: file.clone(),
+                    offset: 0,
+                    length: layer.size,
+                    unmap: false,
+                })
+            }));
             steps.extend((!layer.writes.is_empty()).then(|| {
                 made(Request::Write {
                     file: file.clone(),
@@ -70,8 +81,11 @@ fn placing(file: &ImageFile, outside: &OutsideFile) -> Step {
 fn with_backing_options(file: &ImageFile) -> ImageFile {
     let mut file = file.clone();
     if let Some(backing) = &file.backing {
-        file.options
-            .extend(ImageFile::clone(backing).backing_options());
+        let named = [
+            CreateOption::BackingFile(file.name_for(backing)),
+            CreateOption::BackingFormat(backing.format),
+        ];
+        file.options.extend(named);
     }
     file
 }

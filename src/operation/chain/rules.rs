@@ -20,6 +20,7 @@ pub use cost::{REBUILT_CLUSTER_MAX, WALKED_BYTES_MAX};
 mod cost;
 mod exit;
 mod layers;
+mod opening;
 mod references;
 
 /// The maximum number of entries of an L1 table in qemu-img: 32 MiB (QEMU, block/qcow2.h, QCOW_MAX_L1_SIZE).
@@ -134,9 +135,12 @@ impl ChainState {
                 self.sense_of_mode(to)?;
                 self.sense_of_copy(to)
             }
-            ChainStep::ConvertSnapshot { name, to, .. } => {
+            ChainStep::Opened { opening, step } => self.sense_of_opening(*opening, step),
+            ChainStep::ConvertSnapshot {
+                name, to, resized, ..
+            } => {
                 only_qcow2()?;
-                self.sense_of_reading(name)?;
+                self.sense_of_reading_any(name, *resized)?;
                 self.sense_of_copy(to)
             }
             ChainStep::Dd {

@@ -158,6 +158,13 @@ fn adjusted(step: &ChainStep, chain_state: &ChainState) -> Option<ChainStep> {
                 preallocation,
             })
         }
+        ChainStep::Opened { opening, step } => {
+            let step = adjusted(step, chain_state).map(Box::new)?;
+            Some(ChainStep::Opened {
+                opening: *opening,
+                step,
+            })
+        }
         ChainStep::Rebase { .. } | ChainStep::Commit { .. } => {
             onto_what_is_there(step, chain_state)
         }
@@ -259,6 +266,7 @@ mod tests {
             options: CreateOptions::new(),
             writes: Vec::new(),
             steps: Vec::new(),
+            placement: Default::default(),
             outside: None,
         };
         let layers = vec![layer];

@@ -110,6 +110,7 @@ impl Chain {
             Some(_) => layer.clone(),
             None => Layer {
                 options: CreateOptions::new(),
+                placement: Default::default(),
                 ..layer.clone()
             },
         });
@@ -159,7 +160,7 @@ impl Chain {
     pub(super) fn size_of_chain(&self) -> CaseSize {
         let of_layers = self.layers.iter().map(|layer| CaseSize {
             operations: 0,
-            options: layer.options.beyond_defaults(),
+            options: layer.options.beyond_defaults() + layer.placement.details(),
             writes: layer.writes.len(),
         });
         let before = self.layers.iter().flat_map(|layer| &layer.steps);
@@ -186,9 +187,9 @@ fn step_without_options(step: &ChainStep) -> ChainStep {
             to.mode = Default::default();
         }
         ChainStep::Resize { preallocation, .. } => *preallocation = None,
-        ChainStep::Below { step, .. } | ChainStep::Refused { step } => {
-            **step = step_without_options(step)
-        }
+        ChainStep::Below { step, .. }
+        | ChainStep::Refused { step }
+        | ChainStep::Opened { step, .. } => **step = step_without_options(step),
         _ => {}
     }
     step
@@ -210,7 +211,9 @@ fn renumber(step: &mut ChainStep, gone: usize) {
             *layer -= usize::from(*layer > gone);
             renumber(step, gone);
         }
-        ChainStep::Refused { step } | ChainStep::Fault { step, .. } => renumber(step, gone),
+        ChainStep::Refused { step }
+        | ChainStep::Fault { step, .. }
+        | ChainStep::Opened { step, .. } => renumber(step, gone),
         _ => {}
     }
 }
@@ -246,6 +249,7 @@ fn options_of(step: &ChainStep) -> usize {
         ChainStep::Below { step, .. }
         | ChainStep::Refused { step }
         | ChainStep::Fault { step, .. } => options_of(step),
+        ChainStep::Opened { opening, step } => opening.details() + options_of(step),
         _ => 0,
     }
 }
@@ -365,6 +369,7 @@ fn simpler_layers(layer: &Layer) -> Vec<Layer> {
     let writes = writes.chain(elementwise(&layer.writes, simpler_writes));
     let options = shorter(layer.options.as_slice()).into_iter();
     let options = options.map(CreateOptions::from);
+    let placements = layer.placement.simpler().into_iter();
     let steps = shorter(&layer.steps).into_iter();
     let steps = steps.chain(elementwise(&layer.steps, simpler_steps));
     let sizes = sizes(layer.size).into_iter().flat_map(|size| {
@@ -381,6 +386,10 @@ fn simpler_layers(layer: &Layer) -> Vec<Layer> {
         }))
         .chain(options.map(|options| Layer {
             options,
+            ..layer.clone()
+        }))
+        .chain(placements.map(|placement| Layer {
+            placement,
             ..layer.clone()
         }))
         .chain(sizes)

@@ -165,6 +165,7 @@ mod tests {
             options,
             writes: Vec::new(),
             steps: Vec::new(),
+            placement: Default::default(),
             outside: None,
         };
         Chain {

@@ -11,7 +11,7 @@ use crate::operation::feature::Feature;
 use crate::tool::request::Fault;
 use crate::tool::request::qemu_words::as_words;
 use crate::tool::request::{
-    CopyMode, RepairTier, SessionRequest, SnapshotAction, SnapshotKey, Window,
+    CopyMode, Opening, Placement, RepairTier, SessionRequest, SnapshotAction, SnapshotKey, Window,
 };
 
 pub use kind::ChainStepKind;
@@ -76,6 +76,9 @@ pub struct Layer {
     /// Steps before the overlay is created: snapshots, bitmaps, more writes. Not a conversion.
     #[serde(default, rename = "acts", skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<ChainStep>,
+    /// Where it lies, and how it is put onto the image below it.
+    #[serde(default, skip_serializing_if = "Placement::is_usual")]
+    pub placement: Placement,
     /// What is known of the file, if the image is not made but comes from outside. Such layers lie below all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<Box<OutsideFile>>,
@@ -188,6 +191,9 @@ pub enum ChainStep {
         name: String,
         /// How the command line names it.
         by: Naming,
+        /// Whether its size may differ from the image's.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        resized: bool,
         /// The new image.
         #[serde(flatten)]
         to: Conversion,
@@ -283,6 +289,15 @@ pub enum ChainStep {
         /// The call that fails.
         fault: Fault,
     },
+    /// Performs a step that reads the image, which is opened in another way.
+    Opened {
+        /// The way.
+        #[serde(flatten)]
+        opening: Opening,
+        /// The step.
+        #[serde(rename = "act")]
+        step: Box<ChainStep>,
+    },
     /// Lists the snapshots.
     SnapshotList,
     /// Performs a step that every tool must refuse and that changes nothing. Only cases that are written by hand have
@@ -322,6 +337,7 @@ impl ChainStep {
             Self::Bench { .. } => ChainStepKind::Bench,
             Self::Session { .. } => ChainStepKind::Session,
             Self::Fault { .. } => ChainStepKind::Fault,
+            Self::Opened { .. } => ChainStepKind::Opened,
             Self::SnapshotList => ChainStepKind::SnapshotList,
             Self::Refused { .. } => ChainStepKind::Refused,
         }
@@ -336,6 +352,7 @@ impl ChainStep {
     pub fn format(&self) -> Option<Format> {
         match self {
             Self::Convert(Conversion { format, .. }) | Self::Dd { format, .. } => Some(*format),
+            Self::Opened { step, .. } => step.format(),
             _ => None,
         }
     }
@@ -345,9 +362,10 @@ impl ChainStep {
         match self {
             Self::Amend { options } | Self::Measure { options, .. } => options.as_slice(),
             Self::Convert(to) | Self::ConvertSnapshot { to, .. } => to.options.as_slice(),
-            Self::Below { step, .. } | Self::Refused { step } | Self::Fault { step, .. } => {
-                step.options()
-            }
+            Self::Below { step, .. }
+            | Self::Refused { step }
+            | Self::Fault { step, .. }
+            | Self::Opened { step, .. } => step.options(),
             _ => &[],
         }
     }
@@ -359,7 +377,7 @@ impl ChainStep {
             Self::Below { step, .. } => {
                 vec![own, Feature::Step(step.kind()), step.feature_below()]
             }
-            Self::Refused { step } | Self::Fault { step, .. } => {
+            Self::Refused { step } | Self::Fault { step, .. } | Self::Opened { step, .. } => {
                 let mut features = step.features();
                 features.insert(0, own);
                 features
@@ -379,6 +397,9 @@ impl ChainStep {
 
     /// Whether the step only looks at the current image.
     pub fn is_look(&self) -> bool {
+        if let Self::Opened { step, .. } = self {
+            return step.is_look();
+        }
         matches!(
             self,
             Self::Read
@@ -392,6 +413,9 @@ impl ChainStep {
 
     /// Whether the step makes another image the current one.
     pub fn is_copy(&self) -> bool {
+        if let Self::Opened { step, .. } = self {
+            return step.is_copy();
+        }
         matches!(
             self,
             Self::Convert { .. }

@@ -122,6 +122,7 @@ impl ChainStep {
                     step => validity::at("act", step.validity()),
                 }
             }
+            Self::Opened { step, .. } => plain(step),
             Self::Refused { step } => match &**step {
                 Self::Refused { .. } => {
                     Err("act is refused once more: write another one".to_owned())
@@ -199,9 +200,17 @@ fn benched(count: u64, length: u64, offset: u64, stride: u64) -> Validity {
 /// Validates a step of which one call fails.
 fn faulty(step: &ChainStep, fault: Fault) -> Validity {
     validity::number("number", u64::from(fault.number), 1..=FAULT_NUMBER_MAX)?;
+    plain(step)
+}
+
+/// Validates a step within another one.
+fn plain(step: &ChainStep) -> Validity {
     match step {
-        ChainStep::Below { .. } | ChainStep::Refused { .. } | ChainStep::Fault { .. } => {
-            Err("act is below, refused or faulty: write a plain one".to_owned())
+        ChainStep::Below { .. }
+        | ChainStep::Refused { .. }
+        | ChainStep::Fault { .. }
+        | ChainStep::Opened { .. } => {
+            Err("act is below, refused, faulty or opened: write a plain one".to_owned())
         }
         step => validity::at("act", step.validity()),
     }

@@ -6,7 +6,7 @@ use super::{ScriptContext, adapters, harness_steps, sessions};
 use crate::oracle::observations::{Executor, HarnessAction, Output, Side, Step, Task};
 use crate::report::script::final_state::WATCH;
 use crate::run::evidence::quoted;
-use crate::tool::request::{DataFile, ImageFile, Request};
+use crate::tool::request::{DataFile, ImageFile, Request, directory_of};
 use crate::tool::{FLAT_SUFFIX, Reproducer, Support};
 
 /// The candidate's calls, in the language of the reproducer.
@@ -177,6 +177,11 @@ impl ScriptContext<'_> {
         around: &Around,
     ) -> Option<()> {
         let ((before, after), (rust_before, rust_after)) = (&around.shell, &around.rust);
+        if let Some(place) = new_directory(request) {
+            let line = format!("mkdir -p {}", quoted(place));
+            lines.in_shell(&line);
+            lines.in_rust(&format!("let _ = shell(r##\"{line}\"##);"));
+        }
         for data in DataFile::needed_by(request) {
             let line = format!("{} >{}", data.in_awk(), quoted(&data.name));
             lines.in_shell(&line);
@@ -245,6 +250,14 @@ impl ScriptContext<'_> {
             .filter(|request| self.candidate.support(request) == Support::Yes)
             .collect()
     }
+}
+
+/// Returns the directory in which a request makes an image, if that is not the side's own.
+fn new_directory(request: &Request) -> Option<&str> {
+    let Request::Create { file, .. } = request else {
+        return None;
+    };
+    Some(directory_of(&file.path)).filter(|place| !place.is_empty())
 }
 
 fn is_session(request: &Request) -> bool {

@@ -28,6 +28,12 @@ const LETTERS: [(char, &str, &[&str]); 6] = [
 /// The letter of a tool that is asked for images as a writer alone, and what it means.
 const FROM_RAW: (char, &str) = ('f', "f makes from a raw file (--writer)");
 
+/// The formats without a column, which qemu-img alone has: the long list tells of them.
+const APART: [Format; 2] = [Format::Luks, Format::Qed];
+
+/// What stands for a format to which a tool does nothing.
+const NOTHING: &str = "-";
+
 /// The usual width of a terminal, in columns.
 pub const WIDTH: usize = 80;
 
@@ -41,7 +47,8 @@ pub struct Line {
 
 /// The table of the installed tools, and after it what the missing ones need.
 pub fn matrix(lines: &[Line]) -> String {
-    let formats: Vec<Format> = Format::all().collect();
+    let is_column = |format: &Format| !APART.contains(format);
+    let formats: Vec<Format> = Format::all().filter(is_column).collect();
     let here: Vec<(String, Vec<String>)> = lines
         .iter()
         .filter_map(|line| {
@@ -111,7 +118,7 @@ fn cell(tool: &dyn Tool, format: Format) -> String {
         letters.push(FROM_RAW.0);
     }
     match letters.is_empty() {
-        true => "-".to_owned(),
+        true => NOTHING.to_owned(),
         false => letters,
     }
 }

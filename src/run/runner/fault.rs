@@ -160,14 +160,19 @@ impl CaseRun<'_> {
     }
 }
 
-/// Copies the files of a directory into a new one.
+/// Copies the files of a directory and of those in it into a new one.
 fn copied(from: &Path, to: &Path) -> Result<()> {
     let cannot = |error| Error::io("copy the files of", from, &error);
     fs::create_dir(to).map_err(|error| Error::io("make", to, &error))?;
     for entry in fs::read_dir(from).map_err(cannot)? {
         let entry = entry.map_err(cannot)?;
-        if entry.file_type().map_err(cannot)?.is_file() {
-            copy_sparse(&entry.path(), &to.join(entry.file_name()))?;
+        let kind = entry.file_type().map_err(cannot)?;
+        let (entry, copy) = (entry.path(), to.join(entry.file_name()));
+        // Where the copy itself lies, nothing is copied.
+        if kind.is_dir() && !copy.starts_with(&entry) {
+            copied(&entry, &copy)?;
+        } else if kind.is_file() {
+            copy_sparse(&entry, &copy)?;
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use tracing::field::Empty;
 
 use super::writing::Recipe;
 use super::{CaseRun, harness};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::phase::Phase;
 use crate::case::cost::{self, Cost};
 use crate::oracle::observations::{
@@ -18,7 +18,7 @@ use crate::oracle::observations::{
     ToolVersion,
 };
 use crate::run::scratch_dir::{ScratchDir, Stamps};
-use crate::tool::request::{Answer, Exit, ImageFile, Request};
+use crate::tool::request::{Answer, Exit, ImageFile, Request, directory_of};
 use crate::tool::{CallContext, Support, Tool, refusals};
 
 /// The grace period of a busy reference beyond its limit, in multiples of the limit.
@@ -310,6 +310,7 @@ impl<'runner> CaseRun<'runner> {
         if let Some(wrong) = ScratchDir::in_place_of_a_file(&directory, &request.images()) {
             return Ok(harness::refusal(request, wrong));
         }
+        make_place(&directory, request)?;
         let call_context = self.call_context(&directory, grace);
         let call = tracing::debug_span!(
             "call",
@@ -325,6 +326,19 @@ impl<'runner> CaseRun<'runner> {
         self.tool_cpu += answer.usage.cpu;
         Ok(answer)
     }
+}
+
+/// Makes the directory in which a new image is to lie: tools make none.
+fn make_place(directory: &Path, request: &Request) -> Result<()> {
+    let Request::Create { file, .. } = request else {
+        return Ok(());
+    };
+    let place = directory_of(&file.path);
+    if place.is_empty() {
+        return Ok(());
+    }
+    let place = directory.join(place);
+    std::fs::create_dir_all(&place).map_err(|error| Error::io("make", &place, &error))
 }
 
 fn calls(by: Side) -> Phase {

@@ -199,7 +199,19 @@ fn create(path: &Path, file: &ImageFile, size: u64) -> io::Result<Image> {
             if let Some(bits) = number(file.options.refcount_bits()) {
                 builder = builder.refcount_width(bits);
             }
-            FormatAccess::new(builder.create_open(gate, |file| Ok(Qcow2::builder(file)))?)
+            if let (Some(name), Some(format)) =
+                (file.options.backing_file(), file.options.backing_format())
+            {
+                builder = builder.backing(name.clone(), format.name().to_owned());
+            }
+            if let Some(name) = file.data_file() {
+                let beside = path.with_file_name(name);
+                let data = File::create_open(StorageCreateOptions::new().filename(beside))?;
+                builder = builder.data_file(name.to_owned(), data);
+            }
+            // What lies below is not needed to make an image.
+            let alone = |file| Ok(Qcow2::builder(file).backing(None));
+            FormatAccess::new(builder.create_open(gate, alone)?)
         }
         other => return Err(unsupported(format!("imago does not create {other}"))),
     };

@@ -283,6 +283,7 @@ pub(super) fn objection(request: &Request) -> Option<String> {
     let own = found.map(|limit| format!("{} ({})", limit.what, limit.id));
     own.or_else(|| compression_objection(request))
         .or_else(|| request.objection_of_mode("instar"))
+        .or_else(|| objection_of_formats(request))
 }
 
 /// instar compresses qcow2, and vmdk into the subformat whose grains are compressed.
@@ -315,6 +316,23 @@ fn has_flag(format: Format, option: &CreateOption) -> bool {
         }
         _ => false,
     }
+}
+
+fn objection_of_formats(request: &Request) -> Option<String> {
+    let images = request.images();
+    let mut formats = images.iter().map(|file| file.format);
+    let target = match request {
+        Request::Measure { target, .. } => Some(*target),
+        _ => None,
+    };
+    let unknown = formats.find(|format| is_unknown(*format));
+    let unknown = unknown.or(target.filter(|format| is_unknown(*format)));
+    unknown.map(|format| format!("instar does not know {format}"))
+}
+
+/// The formats that instar has no parser for.
+pub(super) fn is_unknown(format: Format) -> bool {
+    matches!(format, Format::Luks | Format::Qed)
 }
 
 /// The formats that instar reads and does not write.

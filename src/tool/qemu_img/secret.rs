@@ -5,15 +5,21 @@
 //! any other stays as it is. An encrypted backing file gets its secret through the options of its overlay; commands
 //! that open no backing file (observed with qemu-img 10.0.2) refuse such options.
 
+use serde_json::json;
+
 use crate::image::format::Format;
 use crate::image::options::Subformat;
-use crate::tool::request::{ImageFile, Request};
+use crate::tool::request::{ImageFile, OpenedBy, Request};
 
 /// The secret, which is the same for all images, because the data is not secret.
 pub(super) const OBJECT: &str = "secret,id=sec0,data=secret";
 
 /// The option that refers to the secret.
 pub(super) const KEY_SECRET: &str = "encrypt.key-secret=sec0";
+
+/// The options of a new image of the format luks, and of the drivers: the key is derived fast.
+const LUKS_OPTIONS: [&str; 4] = ["-o", LUKS_SECRET, "-o", "iter-time=10"];
+const LUKS_SECRET: &str = "key-secret=sec0";
 
 /// Returns the command line `arguments` of a request, with the secret for every image that needs it. `verbs` is the
 /// number of words before the first flag: one for qemu-img, none for qemu-io.
@@ -25,21 +31,35 @@ pub(super) fn unlocked(request: &Request, arguments: Vec<String>, verbs: usize) 
         false => file.is_encrypted(),
     };
     let locked = read.iter().any(|file| is_locked(file));
-    let reads = locked || read.iter().any(|file| is_like_raw(file));
+    let is_told = |by: OpenedBy| read.iter().any(|file| file.opening.by == by);
+    let reads = locked || is_told(OpenedBy::Options) || read.iter().any(|file| is_like_raw(file));
     let makes = made.is_some_and(ImageFile::is_encrypted);
-    if !reads && !makes {
-        return arguments;
-    }
+    let is_shared = read.iter().any(|file| file.opening.shared);
     let mut words = arguments;
+    if let Some(there) = made.filter(|file| file.opening.by == OpenedBy::Options) {
+        target_by_options(&mut words, there);
+    }
+    if is_told(OpenedBy::Json) && !reads {
+        read.iter().for_each(|file| name_by_json(&mut words, file));
+    }
+    if is_shared {
+        words.insert(verbs, "-U".to_owned());
+    }
     if reads {
         for file in read {
             name_by_options(&mut words, file, opens_all);
         }
         words.insert(verbs, "--image-opts".to_owned());
     }
-    if makes {
-        let option = ["-o", KEY_SECRET].map(str::to_owned);
-        words.splice(verbs..verbs, option);
+    match made.filter(|_| makes) {
+        Some(file) if file.format == Format::Luks => {
+            words.splice(verbs..verbs, LUKS_OPTIONS.map(str::to_owned));
+        }
+        Some(_) => {
+            let option = ["-o", KEY_SECRET].map(str::to_owned);
+            words.splice(verbs..verbs, option);
+        }
+        None => {}
     }
     if locked || makes {
         let object = ["--object", OBJECT].map(str::to_owned);
@@ -69,7 +89,11 @@ fn keys(file: &ImageFile, opens_all: bool) -> String {
     let mut image = Some(file);
     while let Some(file) = image {
         if file.is_encrypted() {
-            keys.push_str(&format!(",{prefix}{KEY_SECRET}"));
+            let secret = match file.format {
+                Format::Luks => LUKS_SECRET,
+                _ => KEY_SECRET,
+            };
+            keys.push_str(&format!(",{prefix}{secret}"));
         }
         prefix.push_str("backing.");
         image = file.backing.as_deref().filter(|_| opens_all);
@@ -86,6 +110,25 @@ pub(super) fn images(request: &Request) -> (Vec<&ImageFile>, Option<&ImageFile>)
         | Request::Dd { source, target, .. } => (vec![source], Some(target)),
         Request::Compare { first, second } => (vec![first, second], None),
         _ => (vec![request.file()], None),
+    }
+}
+
+/// Replaces the image's name by its options in JSON.
+fn name_by_json(words: &mut [String], file: &ImageFile) {
+    let place = json!({ "driver": "file", "filename": file.path });
+    let options = json!({ "driver": file.format.name(), "file": place });
+    for word in words.iter_mut().filter(|word| **word == file.path) {
+        *word = format!("json:{options}");
+    }
+}
+
+/// Replaces the name of the image that is copied into, which is the last word, by its options. A format flag would contradict them.
+fn target_by_options(words: &mut Vec<String>, file: &ImageFile) {
+    if let Some(place) = words.iter().position(|word| word == "-O") {
+        words.splice(place..place + 2, ["--target-image-opts".to_owned()]);
+    }
+    if let Some(last) = words.last_mut() {
+        *last = format!("driver={},file.filename={}", file.format, file.path);
     }
 }
 
@@ -115,64 +158,4 @@ fn name_by_options(words: &mut Vec<String>, file: &ImageFile, opens_all: bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::image::options::{CreateOption, Encryption};
-    use crate::tool::request::RebaseMode;
-
-    fn words(line: &str) -> Vec<String> {
-        line.split(' ').map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn a_rebase_of_the_name_alone_opens_no_backing_file_and_gets_no_secret_for_it() {
-        let secret = ImageFile::new("b", Format::Qcow)
-            .with_options([CreateOption::EncryptFormat(Encryption::Aes)]);
-        let rebase = |is_unsafe| Request::Rebase {
-            file: ImageFile::new("a", Format::Qcow2).over(&secret),
-            new_backing: None,
-            mode: RebaseMode {
-                is_unsafe,
-                ..RebaseMode::default()
-            },
-        };
-        let line = words("rebase -f qcow2 -b  a.qcow2");
-        assert_eq!(unlocked(&rebase(true), line.clone(), 1), line);
-        assert!(unlocked(&rebase(false), line, 1).contains(&"--image-opts".to_owned()));
-    }
-
-    #[test]
-    fn only_encrypted_images_get_the_secret() {
-        let plain = ImageFile::new("a", Format::Qcow2);
-        let secret = ImageFile::new("b", Format::Qcow2)
-            .with_options([CreateOption::EncryptFormat(Encryption::Aes)]);
-        let info = |file: &ImageFile| Request::Info { file: file.clone() };
-        let line = words("info --output=json a.qcow2");
-        assert_eq!(unlocked(&info(&plain), line.clone(), 1), line);
-        assert_eq!(
-            unlocked(&info(&secret), words("info --output=json b.qcow2"), 1).join(" "),
-            "info --object secret,id=sec0,data=secret --image-opts --output=json \
-             driver=qcow2,file.filename=b.qcow2,encrypt.key-secret=sec0"
-        );
-        let overlay = ImageFile::new("c", Format::Qcow2).over(&plain.clone().over(&secret));
-        assert_eq!(unlocked(&info(&overlay), line.clone(), 1), line);
-        let check = Request::Check {
-            file: overlay.clone(),
-        };
-        assert_eq!(
-            unlocked(&check, words("check c.qcow2"), 1).join(" "),
-            "check --object secret,id=sec0,data=secret --image-opts \
-             driver=qcow2,file.filename=c.qcow2,backing.backing.encrypt.key-secret=sec0"
-        );
-        let convert = Request::Convert {
-            source: plain,
-            target: secret,
-            compress: false,
-            mode: Default::default(),
-        };
-        assert_eq!(
-            unlocked(&convert, words("convert -O qcow2 a.qcow2 b.qcow2"), 1).join(" "),
-            "convert --object secret,id=sec0,data=secret -o encrypt.key-secret=sec0 -O qcow2 a.qcow2 b.qcow2"
-        );
-    }
-}
+mod tests;

@@ -1,10 +1,14 @@
 //! An image file in a request.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::image::format::Format;
 use crate::image::options::{CreateOption, CreateOptions, Subformat, as_object};
 use crate::image::unusual_feature::Unusual;
+
+use super::Opening;
+use super::placement::{BackingName, Placement, directory_of, relative};
 
 /// The clusters of xo-qcow2 in bytes, whole ones of which make a disk.
 const XO_CLUSTER_BYTES: u64 = 64 << 10;
@@ -25,6 +29,12 @@ pub struct ImageFile {
     /// Whether tools that only read it are told its format, because a damaged image cannot be probed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub format_is_told: bool,
+    /// How a tool that only reads it opens it.
+    #[serde(default, skip_serializing_if = "Opening::is_usual")]
+    pub opening: Opening,
+    /// Where it lies, and how it comes to lie on another image.
+    #[serde(default, skip_serializing_if = "Placement::is_usual")]
+    pub placement: Placement,
     /// Its unusual features. They tell what a tool may refuse; tools are not told them.
     #[serde(skip)]
     pub unusual: Box<[Unusual]>,
@@ -51,6 +61,8 @@ impl ImageFile {
             options: CreateOptions::new(),
             backing: None,
             format_is_told: false,
+            opening: Opening::default(),
+            placement: Placement::default(),
             unusual: Box::default(),
         }
     }
@@ -113,7 +125,7 @@ impl ImageFile {
 
     /// Whether reading it needs the secret.
     pub fn is_encrypted(&self) -> bool {
-        self.options.encrypt_format().is_some()
+        self.format == Format::Luks || self.options.encrypt_format().is_some()
     }
 
     /// Whether reading it or one of its backing files needs the secret.
@@ -129,5 +141,44 @@ impl ImageFile {
     /// Whether it has a backing file.
     pub fn is_layered(&self) -> bool {
         self.backing.is_some() || self.options.backing_file().is_some()
+    }
+
+    /// Returns the name by which this image, as an overlay, records the image `below`.
+    pub fn name_for(&self, below: &Self) -> String {
+        let relative = relative(directory_of(&self.path), &below.path);
+        match self.placement.names {
+            BackingName::Relative => relative,
+            BackingName::File => format!("file:{relative}"),
+            BackingName::Json => {
+                let file = json!({ "driver": "file", "filename": relative });
+                let driver = below.format.name();
+                format!("json:{}", json!({ "driver": driver, "file": file }))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_the_form_that_the_overlay_asks_for() {
+        let below = ImageFile::new("one/0", Format::Raw);
+        let named = |names| {
+            let overlay = ImageFile {
+                placement: Placement {
+                    names,
+                    ..Placement::default()
+                },
+                ..ImageFile::new("1", Format::Qcow2)
+            };
+            overlay.name_for(&below)
+        };
+        assert_eq!(named(BackingName::File), "file:one/0.raw");
+        assert_eq!(
+            named(BackingName::Json),
+            r#"json:{"driver":"raw","file":{"driver":"file","filename":"one/0.raw"}}"#
+        );
     }
 }

@@ -93,7 +93,13 @@ pub(super) fn draw(random: &mut NativeRandom, format: Format, is_wide: bool) -> 
             .into();
         }
         // qemu-img has few options for these formats, and their tables are small without any.
-        Format::Raw | Format::Vdi | Format::Qcow | Format::Parallels | Format::Dmg => {}
+        Format::Raw
+        | Format::Vdi
+        | Format::Qcow
+        | Format::Parallels
+        | Format::Dmg
+        | Format::Luks
+        | Format::Qed => {}
     }
     for index in 0..random.between(1, 3) {
         let offset = random.below(base_image.size / 512) * 512;

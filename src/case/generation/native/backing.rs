@@ -5,7 +5,7 @@
 //! `goes_below` draw such steps.
 
 use super::edges::{self, Grain};
-use super::{NativeProfile, TRIES_MAX, steps};
+use super::{NativeProfile, TRIES_MAX, steps, world};
 use crate::base::rng::NativeRandom;
 use crate::image::content::Write;
 use crate::image::format::Format;
@@ -16,9 +16,10 @@ const PREPARED_PERCENT: u64 = 50;
 /// The maximum number of such steps.
 const PREPARED_MAX: u64 = 5;
 /// The favoured kinds and their weights.
-const FAVOURED: [(ChainStepKind, u64); 2] = [
+const FAVOURED: [(ChainStepKind, u64); 3] = [
     (ChainStepKind::Below, 4),
     (ChainStepKind::ConvertSnapshot, 1),
+    (ChainStepKind::Opened, 2),
 ];
 /// Maximum length of one write in bytes.
 const WRITE_BYTES_MAX: u64 = 1 << 20;
@@ -74,7 +75,8 @@ pub(super) fn prepare(random: &mut NativeRandom, profile: &NativeProfile, layers
     }
 }
 
-/// Draws a step on a backing image; `None` if there is no backing image or the drawn step would change its guest-visible contents.
+/// Draws a step of any kind: one on a backing image does not change its guest-visible contents, and one that opens the image in another way
+/// reads it.
 pub(super) fn draw(
     random: &mut NativeRandom,
     profile: &NativeProfile,
@@ -83,6 +85,7 @@ pub(super) fn draw(
 ) -> Option<ChainStep> {
     match kind {
         ChainStepKind::Below => draw_below(random, profile, chain_state),
+        ChainStepKind::Opened => world::opened(random, profile, chain_state),
         kind => steps::draw(random, profile, kind, chain_state),
     }
 }

@@ -18,6 +18,7 @@ const REDRAWS_MAX: usize = 12;
 /// visited, an entry that is visited alone, a block that dd copies, and a MiB.
 pub(in crate::case::generation) const CALL: u64 = 2000;
 const KEY: u64 = 2_300_000;
+const VOLUME_KEY: u64 = 8000;
 const CLUSTER: u64 = 40;
 const TABLE: u64 = 25;
 const ENTRY: u64 = 2;
@@ -49,7 +50,7 @@ pub(in crate::case::generation) fn estimate(chain: &Chain) -> u64 {
     let mut cost = 0;
     for layer in &chain.layers {
         let file = ImageFile::new("", layer.format).with_options(layer.options.clone());
-        cost += created(&layer.options) + written(&file, &layer.writes);
+        cost += created(&layer.options) + key(layer.format) + written(&file, &layer.writes);
         cost += layer.steps.len() as u64 * CALL;
         if layer.options.preallocates() {
             cost += layer.size / Grain::for_file(&file).table * TABLE * 4;
@@ -68,6 +69,14 @@ fn created(options: &CreateOptions) -> u64 {
     match options.encrypt_format() {
         Some(Encryption::Luks) => CALL + KEY,
         _ => CALL,
+    }
+}
+
+/// What the key of an image of the format luks costs: nobody measures how fast the machine is, as for one within a qcow2.
+fn key(format: Format) -> u64 {
+    match format {
+        Format::Luks => VOLUME_KEY,
+        _ => 0,
     }
 }
 
@@ -117,7 +126,9 @@ fn of_step(step: &ChainStep, chain_state: &ChainState) -> u64 {
             let target = Grain::for_file(&ImageFile::new("", *format)).cluster;
             length / block_size * BLOCK + length / target * CLUSTER + (length >> 20) * MEBIBYTE
         }
-        ChainStep::Below { step, .. } | ChainStep::Refused { step } => of_step(step, chain_state),
+        ChainStep::Below { step, .. }
+        | ChainStep::Refused { step }
+        | ChainStep::Opened { step, .. } => of_step(step, chain_state),
         ChainStep::Bench { count, length, .. } => count * (length >> 10) * MEBIBYTE / 1024,
         ChainStep::Read
         | ChainStep::Map { .. }
@@ -131,7 +142,7 @@ fn of_step(step: &ChainStep, chain_state: &ChainState) -> u64 {
 }
 
 fn copied(to: &Conversion, chain_state: &ChainState) -> u64 {
-    created(&to.options) + visited(chain_state) * 2
+    created(&to.options) + key(to.format) + visited(chain_state) * 2
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::NativeProfile;
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
+use super::space;
 use crate::base::rng::NativeRandom;
 use crate::image::format::{Format, SECTOR_BYTES};
 use crate::image::options::{CreateOption, CreateOptions, Subformat};
@@ -13,6 +14,8 @@ use crate::tool::request::{CopyMode, ImageFile, dd_range};
 const FOREIGN_MAX: u64 = 4 << 30;
 /// Maximum size in bytes of images that are copied into fully allocated ones.
 const FULL_MAX: u64 = 64 << 20;
+/// Maximum size in bytes of images that are copied into encrypted volumes, of which every sector is written.
+const VOLUME_MAX: u64 = 8 << 20;
 /// Maximum number of bytes that one dd copies: it also writes zeros.
 const DD_BYTES_MAX: u64 = 64 << 20;
 /// Maximum number of blocks that one dd copies: qemu-img takes about 60 microseconds for each.
@@ -124,10 +127,31 @@ pub(super) fn convert_snapshot(
     if names.is_empty() {
         return None;
     }
+    let size = chain_state.model.top.size;
+    let snapshots = &chain_state.model.snapshots;
+    let is_other = |name: &&&String| {
+        let seen = snapshots[**name].seen.as_ref();
+        seen.is_some_and(|view| view.size != size)
+    };
+    let others: Vec<&String> = names.iter().filter(is_other).copied().collect();
+    let names = match profile.goes_elsewhere {
+        true if others.is_empty() && chain_state.is_resized() && random.percent(80) => {
+            let grain = Grain::for_file(chain_state.top());
+            return Some(space::resize(random, chain_state, grain));
+        }
+        true if !others.is_empty() && random.percent(90) => others,
+        _ => names,
+    };
     let name = (*random.choice(&names)).clone();
     let by = *random.choice(&Naming::ALL);
     let to = convert(random, profile, chain_state);
-    let step = ChainStep::ConvertSnapshot { name, by, to };
+    let resized = profile.goes_elsewhere && is_other(&&&name);
+    let step = ChainStep::ConvertSnapshot {
+        name,
+        by,
+        resized,
+        to,
+    };
     chain_state.admit(&step).is_admitted().then_some(step)
 }
 
@@ -184,7 +208,8 @@ pub(super) fn dd(
 /// Returns `format`, or raw if an image of `size` bytes is too large for it.
 fn fitting(format: Format, size: u64) -> Format {
     let foreign = !matches!(format, Format::Qcow2 | Format::Raw);
-    if foreign && size > FOREIGN_MAX {
+    let is_volume = format == Format::Luks;
+    if (foreign && size > FOREIGN_MAX) || (is_volume && size > VOLUME_MAX) {
         Format::Raw
     } else {
         format

@@ -18,6 +18,8 @@ const TOUCHED_BYTES_MAX: u64 = 1 << 30;
 const SIZE_MAX: u64 = 1 << 40;
 /// Maximum size in bytes of images in formats other than raw and qcow2: enough for more than two extents of 2 GiB.
 const FOREIGN_SIZE_MAX: u64 = 5 << 30;
+/// Maximum size in bytes of an encrypted volume: it is read as a whole, since nothing tells what is empty.
+const LUKS_SIZE_MAX: u64 = 4 << 20;
 /// Maximum length of one write in bytes.
 const WRITE_BYTES_MAX: u64 = 1 << 20;
 
@@ -37,7 +39,8 @@ impl Grain {
     pub(super) fn for_file(file: &ImageFile) -> Self {
         let cluster = match file.format {
             Format::Qcow2 => file.cluster_size(),
-            Format::Raw | Format::Dmg => 4096,
+            Format::Raw | Format::Dmg | Format::Luks => 4096,
+            Format::Qed => file.cluster_size(),
             Format::Vmdk => 65536,
             Format::Vpc => 2 << 20,
             Format::Vhdx => 8 << 20,
@@ -79,6 +82,7 @@ pub(super) fn size(random: &mut NativeRandom, format: Format, grain: Grain, limi
         Format::Raw => SIZE_MAX,
         // qemu-img reads every cluster of a qcow image, even unallocated ones.
         Format::Qcow => FOREIGN_SIZE_MAX >> 3,
+        Format::Luks => LUKS_SIZE_MAX,
         _ => FOREIGN_SIZE_MAX,
     };
     let base = match random.below(12) {

@@ -2,7 +2,7 @@
 
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
-use super::{NativeProfile, backing};
+use super::{NativeProfile, backing, world};
 use crate::base::rng::NativeRandom;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Subformat};
@@ -102,6 +102,7 @@ fn overlay(random: &mut NativeRandom, profile: &NativeProfile, below: &Layer) ->
     match random.below(100) {
         0..8 if has(Format::Qcow) && !below.is_guessed_under(Format::Qcow) => Format::Qcow,
         50.. if below.format == Format::Vmdk && sparse_vmdk => Format::Vmdk,
+        8..16 if has(Format::Qed) && !below.is_guessed_under(Format::Qed) => Format::Qed,
         _ => Format::Qcow2,
     }
 }
@@ -160,8 +161,10 @@ pub(super) fn with_options(
         options,
         writes: Vec::new(),
         steps: Vec::new(),
+        placement: Default::default(),
         outside: None,
     };
+    world::place(random, profile, &mut layer, below);
     if random.percent(75) {
         let real = ChainState::start("", std::slice::from_ref(&layer))
             .model

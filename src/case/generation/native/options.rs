@@ -87,7 +87,11 @@ pub(super) fn draw(
             let sizes = [65536, 131_072, 1_048_576, 4_194_304].map(CreateOption::ClusterSize);
             some_of(random, &[(50, &sizes)])
         }
-        Format::Raw | Format::Dmg => CreateOptions::new(),
+        Format::Qed => {
+            let sizes = [4096, 65536, 131_072, 1_048_576].map(CreateOption::ClusterSize);
+            some_of(random, &[(50, &sizes)])
+        }
+        Format::Raw | Format::Dmg | Format::Luks => CreateOptions::new(),
     }
 }
 

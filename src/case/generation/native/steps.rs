@@ -92,9 +92,9 @@ pub(super) fn draw(
         | ChainStepKind::Amend
         | ChainStepKind::Bitmap
         | ChainStepKind::ConvertSnapshot
-        // Drawn in `below.rs`, of steps from here.
+        // Drawn in `backing.rs`, of steps from here; those that must be refused occur only in hand-written cases.
         | ChainStepKind::Below
-        // Steps that must be refused occur only in hand-written cases.
+        | ChainStepKind::Opened
         | ChainStepKind::Refused => None,
     }
 }

@@ -59,7 +59,9 @@ fn of_step(step: &mut ChainStep, fills: &[Fill]) {
             });
             writes.for_each(|write| replace(std::slice::from_mut(write), fills));
         }
-        ChainStep::Below { step, .. } | ChainStep::Refused { step } => of_step(step, fills),
+        ChainStep::Below { step, .. }
+        | ChainStep::Refused { step }
+        | ChainStep::Opened { step, .. } => of_step(step, fills),
         _ => {}
     }
 }

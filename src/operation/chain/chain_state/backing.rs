@@ -42,17 +42,18 @@ impl ChainState {
     }
 
     /// Returns the state of the chain that the step works on, and the step on it: for a step on a backing image, the
-    /// inner step.
+    /// inner step, as for one that opens the image in another way.
     pub(in super::super) fn resolved<'step>(
         &'step self,
         step: &'step ChainStep,
     ) -> (Cow<'step, Self>, &'step ChainStep) {
-        let ChainStep::Below { layer, step: inner } = step else {
-            return (Cow::Borrowed(self), step);
-        };
-        match self.lower(*layer) {
-            Some(lower) => (Cow::Owned(lower), inner),
-            None => (Cow::Borrowed(self), inner),
+        match step {
+            ChainStep::Below { layer, step: inner } => match self.lower(*layer) {
+                Some(lower) => (Cow::Owned(lower), inner),
+                None => (Cow::Borrowed(self), inner),
+            },
+            ChainStep::Opened { step: inner, .. } => (Cow::Borrowed(self), inner),
+            step => (Cow::Borrowed(self), step),
         }
     }
 

@@ -20,13 +20,14 @@ impl ChainState {
                 lower.request(step)
             }
             ChainStep::Refused { step } | ChainStep::Fault { step, .. } => self.request(step),
+            ChainStep::Opened { opening, step } => self.request(step).opened(*opening),
             ChainStep::Convert(to) => Request::Convert {
                 source: file,
                 target: self.converted(to),
                 compress: to.compress,
                 mode: to.mode.clone(),
             },
-            ChainStep::ConvertSnapshot { name, by, to } => Request::ConvertSnapshot {
+            ChainStep::ConvertSnapshot { name, by, to, .. } => Request::ConvertSnapshot {
                 source: file,
                 target: self.target(to.format, &to.options),
                 compress: to.compress,
@@ -217,7 +218,7 @@ impl ChainState {
         let new = onto.and_then(|index| self.files.get(index));
         Request::Rebase {
             file: self.top().clone(),
-            new_backing: new.map(|file| file.path.clone()),
+            new_backing: new.map(|file| self.top().name_for(file)),
             mode: RebaseMode {
                 is_unsafe,
                 compresses,

@@ -19,6 +19,7 @@ impl ChainState {
                     step => lower.expected_exit(step),
                 }
             }
+            ChainStep::Opened { step, .. } => self.exit(step),
             // The judges compare the result, not the exit.
             ChainStep::Check | ChainStep::Compare { .. } => ExitExpectation::Free,
             _ if self.is_of_doubtful_size() => ExitExpectation::GoOn,

@@ -6,7 +6,7 @@ use super::super::step::{ChainStep, Layer};
 use super::{Rejection, Sensible, TOO_LARGE, Unsettled, holds, only_if};
 use crate::image::format::Format;
 use crate::oracle::observations::ExitExpectation;
-use crate::tool::request::ImageFile;
+use crate::tool::request::{BackingName, Directory, ImageFile};
 
 impl Layer {
     /// Returns why the layer cannot be created, over `below` if given, or why a guest would not see the expected
@@ -21,10 +21,17 @@ impl Layer {
         if !holds(&file, self.size) {
             return Some(TOO_LARGE);
         }
+        let has_data_file = self.options.data_file().is_some();
+        if self.placement.directory != Directory::Own && has_data_file {
+            return Some("tools look for an external data file in different directories");
+        }
         let below = below?;
+        if let Some(why) = self.objection_of_name(below) {
+            return Some(why);
+        }
         let is_vmdk = |layer: &Self| layer.format == Format::Vmdk;
         match self.format {
-            Format::Qcow2 | Format::Qcow | Format::Vmdk => {}
+            Format::Qcow2 | Format::Qcow | Format::Vmdk | Format::Qed => {}
             _ => return Some("an image of this format lies on no other"),
         }
         if is_vmdk(self) && !is_vmdk(below) {
@@ -35,6 +42,23 @@ impl Layer {
         }
         let is_raw = file.options.data_file_raw() == Some(true);
         is_raw.then_some("a data file that stays a raw image has nothing below it")
+    }
+
+    /// Returns why the image cannot record `below` by a name of this form.
+    fn objection_of_name(&self, below: &Self) -> Option<&'static str> {
+        if self.placement.names == BackingName::Relative {
+            return None;
+        }
+        if self.format != Format::Qcow2 {
+            return Some("an image of this format records plain names");
+        }
+        // Such a name is relative to the directory of the process.
+        if self.placement.directory != Directory::Own {
+            return Some("a name with a protocol is relative to another directory");
+        }
+        let below = ImageFile::new("", below.format).with_options(below.options.clone());
+        let locked = "the options of an encrypted image are no place for its secret";
+        below.is_encrypted().then_some(locked)
     }
 }
 
@@ -57,8 +81,11 @@ impl ChainState {
         };
         let unsettled = "what is seen in that image is not settled";
         only_if(!self.is_unsettled(layer), Unsettled(unsettled))?;
-        let is_nested =
-            step.is_copy() || matches!(step, ChainStep::Below { .. } | ChainStep::Refused { .. });
+        let is_nested = step.is_copy()
+            || matches!(
+                step,
+                ChainStep::Below { .. } | ChainStep::Refused { .. } | ChainStep::Opened { .. }
+            );
         let nested = "a copy of an image below the current one would lie below nothing";
         only_if(!is_nested, Unsettled(nested))?;
         // A write changes the content id by which a vmdk identifies its parent, so that the overlay cannot be read any

@@ -111,6 +111,11 @@ impl ChainState {
         let locked = "of an encrypted chain, no image to commit to is found by its name";
         let is_found = base.is_none() || !self.top().is_locked();
         only_if(is_found, MayBeRefused(locked))?;
+        // qemu-img looks for the name among those that overlays record, each relative to the overlay's directory.
+        let mut files = self.below().iter().chain([self.top()]);
+        let is_plain = files.all(|file| file.placement.is_usual());
+        let elsewhere = "an image in another directory is not found by its name";
+        only_if(base.is_none() || is_plain, MayBeRefused(elsewhere))?;
         let can = matches!(self.top().format, Format::Qcow2 | Format::Qcow);
         only_if(can, MayBeRefused("such an image is not committed"))?;
         let is_parallels = |file: &ImageFile| file.format == Format::Parallels;

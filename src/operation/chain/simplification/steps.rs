@@ -6,7 +6,7 @@ use super::{FORMATS, copies_and_benches, references, sessions, sizes};
 use crate::base::variants::{elementwise, shorter, shorter_not_empty};
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Preallocation};
-use crate::tool::request::{CopyMode, Fault, FaultKind, RepairTier, Window};
+use crate::tool::request::{CopyMode, Fault, FaultKind, Opening, RepairTier, Window};
 
 /// A map of everything.
 const WHOLE_MAP: ChainStep = ChainStep::Map {
@@ -53,7 +53,8 @@ pub(super) fn simpler_steps(step: &ChainStep) -> Vec<ChainStep> {
             let simpler = simpler_conversions(to).into_iter();
             simpler.map(ChainStep::Convert).collect()
         }
-        ChainStep::ConvertSnapshot { name, by, to } => simpler_of_snapshot(name, *by, to),
+        ChainStep::ConvertSnapshot { .. } => simpler_of_snapshot(step),
+        ChainStep::Opened { opening, step } => simpler_opened(*opening, step),
         ChainStep::Below { layer, step } => simpler_below(*layer, step),
         ChainStep::Fault { step, fault } => simpler_fault(step, *fault),
         ChainStep::Refused { step } => simpler_refused(step),
@@ -140,10 +141,21 @@ fn simpler_conversions(to: &Conversion) -> Vec<Conversion> {
 }
 
 /// Returns the conversion of the whole image, then that of the snapshot by a simpler name, then simpler conversions of it.
-fn simpler_of_snapshot(name: &str, by: Naming, to: &Conversion) -> Vec<ChainStep> {
+fn simpler_of_snapshot(step: &ChainStep) -> Vec<ChainStep> {
+    let ChainStep::ConvertSnapshot {
+        name,
+        by,
+        resized,
+        to,
+    } = step
+    else {
+        return Vec::new();
+    };
+    let (by, resized) = (*by, *resized);
     let of_snapshot = |by: Naming, to: Conversion| ChainStep::ConvertSnapshot {
         name: name.to_owned(),
         by,
+        resized,
         to,
     };
     let named = Naming::ALL.into_iter().take_while(|other| *other != by);
@@ -151,6 +163,20 @@ fn simpler_of_snapshot(name: &str, by: Naming, to: &Conversion) -> Vec<ChainStep
     std::iter::once(ChainStep::Convert(to.clone()))
         .chain(named.map(|by| of_snapshot(by, to.clone())))
         .chain(simpler.map(|to| of_snapshot(by, to)))
+        .collect()
+}
+
+/// Returns the step on the image that is opened as usual, then in simpler ways, then simpler steps.
+fn simpler_opened(opening: Opening, step: &ChainStep) -> Vec<ChainStep> {
+    let opened = |opening: Opening, step: ChainStep| ChainStep::Opened {
+        opening,
+        step: Box::new(step),
+    };
+    let simpler_ways = opening.simpler().into_iter();
+    let simpler_steps = simpler_steps(step).into_iter();
+    std::iter::once(step.clone())
+        .chain(simpler_ways.map(|opening| opened(opening, step.clone())))
+        .chain(simpler_steps.map(|step| opened(opening, step)))
         .collect()
 }
 

@@ -54,6 +54,7 @@ kinds! {
     Session = "session",
     Fault = "fault",
     ConvertInto = "convert_into",
+    Opened = "opened",
 }
 
 impl FromStr for ChainStepKind {
