@@ -9,5 +9,5 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    imgduel::frontend::trial::main(Path::new(env!("CARGO_MANIFEST_DIR")))
+    imgduel::test_main(Path::new(env!("CARGO_MANIFEST_DIR")))
 }

@@ -49,7 +49,7 @@ struct Hello {
 /// What a trial asks for.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Errand {
+pub(super) struct TrialCase {
     /// The case.
     pub(super) case: Case,
     /// The seed file that it is from.
@@ -103,11 +103,11 @@ impl Kept {
     }
 
     /// Returns the records of a case that raises no question; `None` if the trial has to run it itself.
-    pub(super) fn records(mut self, errand: &Errand) -> Option<Vec<Record>> {
+    pub(super) fn records(mut self, trial_case: &TrialCase) -> Option<Vec<Record>> {
         let stream = self.stream.get_mut();
         stream.set_read_timeout(Some(SILENCE_MAX)).ok()?;
         stream.set_write_timeout(Some(SILENCE_MAX)).ok()?;
-        let mut line = serde_json::to_vec(errand).ok()?;
+        let mut line = serde_json::to_vec(trial_case).ok()?;
         line.push(b'\n');
         stream.write_all(&line).ok()?;
         let answer = loop {
@@ -119,7 +119,7 @@ impl Kept {
         };
         let answer: Answer = serde_json::from_str(&answer).ok()?;
         let records = answer.records.filter(|records| !records.is_empty())?;
-        let id = errand.case.id().to_string();
+        let id = trial_case.case.id().to_string();
         let is_good = |record: &Record| {
             let class = matches!(
                 record.class(),

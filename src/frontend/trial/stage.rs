@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::SEED_DIRECTORY;
-use super::kept::{Errand, Kept};
+use super::kept::{Kept, TrialCase};
 use crate::base::error::{Cause, Error, Result};
 use crate::base::program;
 use crate::campaign::candidate_set::{CandidateSet, second_judge};
@@ -26,11 +26,11 @@ use crate::run::record::{Class, Record, Summary};
 use crate::tool::ToolEnv;
 use crate::tool::cache::Store;
 
-mod errand;
 mod image_trial;
 mod model_trial;
 mod seed_candidates;
 mod source;
+mod trial_case;
 
 pub(super) use source::{Source, read};
 
@@ -212,13 +212,13 @@ impl TestSession {
                 self.settings.has_usual_campaign()
             }
         };
-        let errand = Errand {
+        let trial_case = TrialCase {
             case,
             seed,
             is_the_same_each_time,
         };
-        let mut records = self.records_of(&errand)?;
-        let seed = errand.seed;
+        let mut records = self.records_of(&trial_case)?;
+        let seed = trial_case.seed;
         for record in &mut records {
             record.trial = Some(name.to_owned());
             if let Source::Seed(seed) = source {

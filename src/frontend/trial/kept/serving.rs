@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Answer, Errand, HELLO_PATIENCE, Hello, VARIABLE, key, line, socket_path};
+use super::{Answer, HELLO_PATIENCE, Hello, TrialCase, VARIABLE, key, line, socket_path};
 use crate::base::error::{Error, Result};
 use crate::campaign::settings::Settings;
 use crate::frontend::trial::stage::TestSession;
@@ -66,7 +66,7 @@ pub(in crate::frontend::trial) fn serve(settings: Settings) -> Result<ExitCode> 
             let (stage, key) = (Arc::clone(&stage), key.clone());
             thread::spawn(move || {
                 let _leaving = leaving;
-                let _ = attend(&stage, &key, stream);
+                let _ = serve_trial(&stage, &key, stream);
             });
         }
     }
@@ -87,33 +87,33 @@ impl Drop for Leaving {
 }
 
 /// Runs the case of one trial.
-fn attend(stage: &TestSession, key: &str, stream: UnixStream) -> std::io::Result<()> {
+fn serve_trial(stage: &TestSession, key: &str, stream: UnixStream) -> std::io::Result<()> {
     stream.set_write_timeout(Some(HELLO_PATIENCE))?;
     stream.set_read_timeout(Some(HELLO_PATIENCE))?;
     let writer = Mutex::new(stream.try_clone()?);
-    tell(
+    send(
         &writer,
         &Hello {
             key: key.to_owned(),
         },
     )?;
     let mut reader = BufReader::new(stream);
-    let errand: Errand = serde_json::from_str(&line(&mut reader)?)?;
+    let trial_case: TrialCase = serde_json::from_str(&line(&mut reader)?)?;
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| watch(reader.get_mut(), &writer, &is_done));
         // Whatever is wrong here, the trial finds out by itself.
         let answer = Answer {
             records: match stage.absent_reference() {
-                None => stage.records_for(&errand).ok(),
+                None => stage.records_for(&trial_case).ok(),
                 Some(_) => None,
             },
         };
         is_done.store(true, Ordering::Release);
-        let told = tell(&writer, &answer);
+        let sent = send(&writer, &answer);
         let stream = writer.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = stream.shutdown(Shutdown::Both);
-        told
+        sent
     })
 }
 
@@ -121,7 +121,7 @@ fn attend(stage: &TestSession, key: &str, stream: UnixStream) -> std::io::Result
 fn watch(reader: &mut UnixStream, writer: &Mutex<UnixStream>, is_done: &AtomicBool) {
     let _ = reader.set_read_timeout(Some(PULSE));
     loop {
-        // A trial says nothing after its errand, so what can be read is its end.
+        // A trial says nothing after its case, so what can be read is its end.
         let read = reader.read(&mut [0; 1]);
         if is_done.load(Ordering::Acquire) {
             return;
@@ -140,7 +140,7 @@ fn watch(reader: &mut UnixStream, writer: &Mutex<UnixStream>, is_done: &AtomicBo
     }
 }
 
-fn tell(writer: &Mutex<UnixStream>, what: &impl Serialize) -> std::io::Result<()> {
+fn send(writer: &Mutex<UnixStream>, what: &impl Serialize) -> std::io::Result<()> {
     let mut text = serde_json::to_vec(what)?;
     text.push(b'\n');
     let mut stream = writer.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use super::{Opened, TestSession};
 use crate::base::error::Result;
-use crate::frontend::trial::kept::{Errand, Kept};
+use crate::frontend::trial::kept::{Kept, TrialCase};
 use crate::run::record::Record;
 
 impl TestSession {
@@ -14,37 +14,40 @@ impl TestSession {
     }
 
     /// Returns the records of a case with all its candidates.
-    pub(super) fn records_of(&self, errand: &Errand) -> Result<Vec<Record>> {
+    pub(super) fn records_of(&self, trial_case: &TrialCase) -> Result<Vec<Record>> {
         // Not held while the case runs.
         let kept = self
             .kept
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        match kept.and_then(|kept| kept.records(errand)) {
+        match kept.and_then(|kept| kept.records(trial_case)) {
             Some(records) => Ok(records),
-            None => self.records_for(errand),
+            None => self.records_for(trial_case),
         }
     }
 
     /// Runs a case with all its candidates, here.
-    pub(in crate::frontend::trial) fn records_for(&self, errand: &Errand) -> Result<Vec<Record>> {
+    pub(in crate::frontend::trial) fn records_for(
+        &self,
+        trial_case: &TrialCase,
+    ) -> Result<Vec<Record>> {
         let Opened {
             candidate_set,
             absent,
         } = self.opened()?;
-        if let (Some(_), Some(absent)) = (&errand.seed, absent) {
+        if let (Some(_), Some(absent)) = (&trial_case.seed, absent) {
             return Err(absent.clone());
         }
         let with_answers = || {
             let opened = self.with_answers.get_or_init(|| self.cached(candidate_set));
             opened.as_ref()
         };
-        let candidate_set = match errand.is_the_same_each_time {
+        let candidate_set = match trial_case.is_the_same_each_time {
             true => with_answers().unwrap_or(candidate_set),
             false => candidate_set,
         };
-        let Errand { case, seed, .. } = errand;
+        let TrialCase { case, seed, .. } = trial_case;
         let mut records = candidate_set.run_confirmed(case)?;
         records.extend(self.of_seeds.run(seed.as_ref(), &self.settings, case)?);
         Ok(records)
