@@ -59,6 +59,15 @@ impl Error {
         }
     }
 
+    /// The same error, with the flag or setting in front whose value it is about.
+    #[must_use]
+    pub fn of_setting(self, setting: &str) -> Self {
+        Self {
+            message: format!("{setting}: {}", self.message),
+            ..self
+        }
+    }
+
     /// The error of a run that the user interrupted.
     pub fn interrupted() -> Self {
         Self::new(Cause::Interrupted, "interrupted")

@@ -326,7 +326,9 @@ fn open_candidates(specs: &[ToolSpec], tool_env: &ToolEnv) -> Result<(Vec<Candid
     let (mut candidates, mut absent) = (Vec::new(), Vec::new());
     for spec in specs {
         if !spec.is_all() {
-            candidates.push((spec.clone(), tool::open(spec, tool_env)?));
+            let opened = tool::open(spec, tool_env);
+            let opened = opened.map_err(|error| error.of_setting("--candidate"))?;
+            candidates.push((spec.clone(), opened));
             continue;
         }
         let rows = tool::TOOLS.iter().filter(|row| row.is_for_all());

@@ -195,6 +195,11 @@ const fn malformed(
 }
 
 impl Generation {
+    /// Whether the tools make the images of its cases; otherwise our own writers, or others, do.
+    pub fn wants_made_images(&self) -> bool {
+        !matches!(self.draws, Draws::Written(_))
+    }
+
     /// Returns every generation.
     pub fn all() -> &'static [Self] {
         &GENERATIONS

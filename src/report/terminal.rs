@@ -278,7 +278,7 @@ pub fn summary(summary: &Summary) -> String {
         let (silent, all) = (summary.known_silent.len(), summary.known_reached.len());
         let _ = writeln!(
             text,
-            "silent in the catalogue: {silent} of {all} entries that could have fired (known_silent in the summary, --strict-known)"
+            "entries of the catalogue that could have fired and did not: {silent} of {all} (known_silent in the summary; --strict-known says which are stale)"
         );
     }
     text.push_str(&elsewhere(&summary.known_elsewhere));

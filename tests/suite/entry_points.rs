@@ -72,6 +72,19 @@ fn bad_input_is_reported_in_one_line_with_exit_code_2() {
         );
     }
     refused(&["fuzz", "--iterations", "-5"], "whole number");
+    refused(&["foz"], "there are fuzz, replay");
+    refused(
+        &["grid", "--writer", "nobody"],
+        "--writer: there is no tool 'nobody'",
+    );
+    refused(
+        &["fuzz", "--candidate", "qemu-img:/no/such/tool"],
+        "--candidate: /no/such/tool is not there",
+    );
+    refused(
+        &["fuzz", "--reference", "vdi", "--candidate", "qemu-img"],
+        "--reference: vdi makes no images",
+    );
     refused(&["accept", "no-such-seed.json"], "no-such-seed.json");
     refused(
         &["convert-catalogue", "no-such-file", "there"],

@@ -252,6 +252,11 @@ fn complaint(error: &clap::Error, command: &Command, words: &[OsString]) -> Erro
         said.push_str("; ");
         said.push_str(tip);
     }
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let names = command.get_subcommands().filter(|own| !own.is_hide_set());
+        let names: Vec<&str> = names.map(Command::get_name).collect();
+        said.push_str(&format!("; there are {}", names.join(", ")));
+    }
     Error::usage(format!("{said} (see --help)"))
 }
 

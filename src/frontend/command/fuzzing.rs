@@ -189,7 +189,7 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
     }
     try_to_keep(&settings.findings)?;
     let run = Run::open_for(&settings, log_dir, resumed)?;
-    run.candidate_set.sessions()[0].run_canary()?;
+    can_judge(&run.candidate_set.sessions()[0], &range, &images)?;
     range.tell(&settings);
     let counted = Arc::clone(&run.candidate_set);
     if settings.coverage.is_some() && counted.sessions()[0].regions_reached().is_none() {
@@ -217,6 +217,19 @@ pub(super) fn fuzz(arguments: FuzzArguments) -> Result<ExitCode> {
         tell_reached(&counted);
     }
     ended
+}
+
+/// Fails if the cases want images that the reference does not make, or a planted difference is not noticed.
+fn can_judge(session: &Session, range: &Range, images: &Images) -> Result<()> {
+    let reference = session.reference();
+    let is_asked = images.is_empty() && range.generation.wants_made_images();
+    match is_asked && !reference.capabilities().can("create") {
+        false => session.run_canary(),
+        true => Err(Error::usage(format!(
+            "--reference: {} makes no images: it can judge the generations readers3 and writers3, and images from outside (--from)",
+            reference.name()
+        ))),
+    }
 }
 
 /// Notes the images of `--from`, and chooses the generation for them if none is named.

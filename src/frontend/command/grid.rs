@@ -78,7 +78,11 @@ fn writers(names: &[String], tool_env: &ToolEnv) -> Result<Vec<Writer>> {
     }
     let named = names.iter().map(|name| match name.as_str() {
         OWN => Ok(Writer::Own),
-        name => Ok(Writer::Tool(tool::open(&name.parse()?, tool_env)?)),
+        name => {
+            let opened = name.parse().and_then(|spec| tool::open(&spec, tool_env));
+            opened.map(Writer::Tool)
+        }
     });
-    named.collect()
+    let named: Result<Vec<Writer>> = named.collect();
+    named.map_err(|error| error.of_setting("--writer"))
 }

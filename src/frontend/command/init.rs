@@ -61,6 +61,12 @@ pub(super) fn init(arguments: &InitArguments) -> Result<ExitCode> {
     if let Some(change) = change {
         change.carry_out(&mut report)?;
     }
+    if place.package.is_none() {
+        let directory = place.directory.display();
+        let why =
+            format!("{directory} has no Cargo.toml: made for a repository in another language");
+        report.0.insert(0, why);
+    }
     let mut text: String = report.0.iter().map(|line| format!("{line}\n")).collect();
     text.push_str(&templates::next_steps(&place));
     Ok(print_text(&text))
