@@ -26,13 +26,13 @@ mod from_image;
 mod layers;
 mod mutation;
 mod options;
+mod placements;
 mod readers;
 mod references;
 mod sessions;
 mod space;
 mod steps;
 mod textures;
-mod world;
 
 pub(super) use readers::{READERS, TEXTURED_READERS};
 

@@ -5,7 +5,7 @@
 //! `goes_below` draw such steps.
 
 use super::edges::{self, Grain};
-use super::{NativeProfile, TRIES_MAX, steps, world};
+use super::{NativeProfile, TRIES_MAX, placements, steps};
 use crate::base::rng::NativeRandom;
 use crate::image::content::Write;
 use crate::image::format::Format;
@@ -85,7 +85,7 @@ pub(super) fn draw(
 ) -> Option<ChainStep> {
     match kind {
         ChainStepKind::Below => draw_below(random, profile, chain_state),
-        ChainStepKind::Opened => world::opened(random, profile, chain_state),
+        ChainStepKind::Opened => placements::opened(random, profile, chain_state),
         kind => steps::draw(random, profile, kind, chain_state),
     }
 }

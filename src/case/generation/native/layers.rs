@@ -2,7 +2,7 @@
 
 use super::edges::{self, Grain};
 use super::options::{self, Purpose};
-use super::{NativeProfile, backing, world};
+use super::{NativeProfile, backing, placements};
 use crate::base::rng::NativeRandom;
 use crate::image::format::Format;
 use crate::image::options::{CreateOptions, Subformat};
@@ -164,7 +164,7 @@ pub(super) fn with_options(
         placement: Default::default(),
         outside: None,
     };
-    world::place(random, profile, &mut layer, below);
+    placements::place(random, profile, &mut layer, below);
     if random.percent(75) {
         let real = ChainState::start("", std::slice::from_ref(&layer))
             .model
