@@ -135,7 +135,7 @@ fn what_is_empty_or_no_directory_is_said_to_be() {
     refused(&["man", "--dir", empty], "something else is there already");
     refused(
         &["fuzz", "--reference", "model", "--resume", empty],
-        "has no record: there is nothing to resume",
+        "has no record, which would tell the seed: name it with --seed",
     );
 }
 

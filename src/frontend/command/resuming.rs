@@ -67,9 +67,10 @@ impl Resumed {
                 path.display()
             )));
         }
-        if records.is_empty() {
+        // A campaign that was killed before its first record begins again, if it can be told which one it was.
+        if records.is_empty() && settings.seed.is_none() {
             return Err(Error::usage(format!(
-                "{} has no record: there is nothing to resume",
+                "{} has no record, which would tell the seed: name it with --seed",
                 path.display()
             )));
         }
