@@ -1,6 +1,6 @@
 //! Less structure: a smaller disk, fewer snapshots, extents and header extensions, no unused space at the end of the file.
 //!
-//! The shrinker of images from outside asks it, beside [`fewer`], which takes blocks of data away. Each step leaves a valid image: fields that
+//! The shrinker of images from outside asks it, beside [`block_removal`](crate::disk_format::block_removal), which takes blocks of data away. Each step leaves a valid image: fields that
 //! follow from others, checksums and refcounts are made anew. Whether the image then shows the same is not known here.
 
 use std::fmt;
