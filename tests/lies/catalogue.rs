@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::image::{Facts, flip, leak, quiet, scribble};
 use crate::liar::{Call, Effect};
 use crate::native3::NEWER;
-use crate::native4::WORLD;
+use crate::native4::PLACED;
 use crate::reader::READER;
 
 /// One lie.
@@ -281,8 +281,8 @@ lies! {
 /// Returns all lies, those of the newer generations too.
 pub fn every_lie() -> impl Iterator<Item = &'static Lie> {
     let readers = READER.iter().map(|reader| &reader.lie);
-    let world = WORLD.iter().map(|reader| &reader.lie);
-    LIES.iter().chain(NEWER).chain(readers).chain(world)
+    let placed = PLACED.iter().map(|reader| &reader.lie);
+    LIES.iter().chain(NEWER).chain(readers).chain(placed)
 }
 
 /// Asserts that names are unique and enough lies are rare.
@@ -290,7 +290,7 @@ pub fn names_differ() {
     let names: BTreeSet<&str> = every_lie().map(|lie| lie.name).collect();
     assert_eq!(
         names.len(),
-        LIES.len() + NEWER.len() + READER.len() + WORLD.len()
+        LIES.len() + NEWER.len() + READER.len() + PLACED.len()
     );
     let rare = LIES.iter().filter(|lie| lie.is_rare).count();
     assert!(

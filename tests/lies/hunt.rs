@@ -14,7 +14,7 @@ use imgduel::run::session::Session;
 use crate::catalogue::{LIES, every_lie};
 use crate::foresight::foreseen;
 use crate::native3::NEWER;
-use crate::native4::WORLD;
+use crate::native4::PLACED;
 use crate::reader::{READER, ReaderLie};
 use crate::ring;
 
@@ -300,8 +300,8 @@ pub fn readers() {
 }
 
 /// Hunts for all lies about what native4 draws.
-pub fn world() {
-    each("native4", WORLD);
+pub fn placed() {
+    each("native4", PLACED);
 }
 
 /// Hunts for these lies in cases of a generation. IMGDUEL_LIES=a,b hunts only for these.

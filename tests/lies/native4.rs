@@ -39,7 +39,7 @@ fn writes_to(call: &Call, format: &str) -> bool {
 }
 
 /// All of them.
-pub const WORLD: &[ReaderLie] = &[
+pub const PLACED: &[ReaderLie] = &[
     lie("writes_a_volume_one_sector_further", r#""luks""#, |call| {
         let write = call
             .writes()

@@ -72,7 +72,7 @@ pub struct NativeProfile {
     /// Whether conversions are made in other modes than the usual one, and parts of images are mapped.
     pub has_modes: bool,
     /// Whether images lie in directories under names of several forms, and snapshots of other sizes than their image's are copied.
-    pub goes_elsewhere: bool,
+    pub has_placements: bool,
     /// Percentage of chains that have data other than repeated bytes.
     pub textured_percent: u64,
     /// The CPU time of the reference above which chains are drawn rarer, in microseconds.
@@ -105,18 +105,21 @@ const KINDS: [ChainStepKind; 22] = [
     ChainStepKind::Below,
 ];
 
+/// The formats of [`WIDE`].
+const FORMATS: [Format; 8] = [
+    Format::Qcow2,
+    Format::Raw,
+    Format::Vmdk,
+    Format::Vpc,
+    Format::Vhdx,
+    Format::Vdi,
+    Format::Qcow,
+    Format::Parallels,
+];
+
 /// Everything that qemu-img supports, as of native1.
 pub(super) static WIDE: NativeProfile = NativeProfile {
-    formats: &[
-        Format::Qcow2,
-        Format::Raw,
-        Format::Vmdk,
-        Format::Vpc,
-        Format::Vhdx,
-        Format::Vdi,
-        Format::Qcow,
-        Format::Parallels,
-    ],
+    formats: &FORMATS,
     options: &[
         "cluster_size",
         "compat",
@@ -144,7 +147,7 @@ pub(super) static WIDE: NativeProfile = NativeProfile {
     steps_max: 9,
     size_bytes_max: u64::MAX,
     has_modes: false,
-    goes_elsewhere: false,
+    has_placements: false,
     textured_percent: 0,
     budget: None,
 };
@@ -201,7 +204,7 @@ pub(super) static IMAGO: NativeProfile = NativeProfile {
     steps_max: 9,
     size_bytes_max: u64::MAX,
     has_modes: false,
-    goes_elsewhere: false,
+    has_placements: false,
     textured_percent: 0,
     budget: None,
 };
@@ -215,7 +218,7 @@ pub(super) static DEEP_IMAGO: NativeProfile = NativeProfile {
 
 /// [`DEEP`] with data of all textures, sessions, and calls that fail.
 pub(super) static RICH: NativeProfile = NativeProfile {
-    kinds: &with::<22, 3, 25>(
+    kinds: &with::<_, 22, 3, 25>(
         KINDS,
         [
             ChainStepKind::Session,
@@ -233,7 +236,7 @@ pub(super) static RICH: NativeProfile = NativeProfile {
 
 /// [`DEEP_IMAGO`] with data of all textures, and sessions.
 pub(super) static RICH_IMAGO: NativeProfile = NativeProfile {
-    kinds: &with::<18, 1, 19>(IMAGO_KINDS, [ChainStepKind::Session]),
+    kinds: &with::<_, 18, 1, 19>(IMAGO_KINDS, [ChainStepKind::Session]),
     favoured_percent: 12,
     steps_max: 13,
     textured_percent: TEXTURED_PERCENT,
@@ -241,24 +244,10 @@ pub(super) static RICH_IMAGO: NativeProfile = NativeProfile {
     ..DEEP_IMAGO
 };
 
-/// The formats of [`WIDE`], and those that native4 added.
-const WORLD_FORMATS: [Format; 10] = [
-    Format::Qcow2,
-    Format::Raw,
-    Format::Vmdk,
-    Format::Vpc,
-    Format::Vhdx,
-    Format::Vdi,
-    Format::Qcow,
-    Format::Parallels,
-    Format::Luks,
-    Format::Qed,
-];
-
 /// [`RICH`] with encrypted volumes and qed, images in directories, and images that are opened in several ways.
-pub(super) static WORLD: NativeProfile = NativeProfile {
-    formats: &WORLD_FORMATS,
-    kinds: &with::<22, 4, 26>(
+pub(super) static PLACED: NativeProfile = NativeProfile {
+    formats: &with::<_, 8, 2, 10>(FORMATS, [Format::Luks, Format::Qed]),
+    kinds: &with::<_, 22, 4, 26>(
         KINDS,
         [
             ChainStepKind::Session,
@@ -267,26 +256,26 @@ pub(super) static WORLD: NativeProfile = NativeProfile {
             ChainStepKind::Opened,
         ],
     ),
-    goes_elsewhere: true,
+    has_placements: true,
     ..RICH
 };
 
 /// [`RICH_IMAGO`] with images in directories.
-pub(super) static WORLD_IMAGO: NativeProfile = NativeProfile {
-    goes_elsewhere: true,
+pub(super) static PLACED_IMAGO: NativeProfile = NativeProfile {
+    has_placements: true,
     ..RICH_IMAGO
 };
 
-/// Returns the kinds of steps with new ones at the end.
-const fn with<const OLD: usize, const NEW: usize, const ALL: usize>(
-    kinds: [ChainStepKind; OLD],
-    new: [ChainStepKind; NEW],
-) -> [ChainStepKind; ALL] {
-    let mut all = [ChainStepKind::Session; ALL];
+/// Returns a list of a profile with new items at the end.
+const fn with<T: Copy, const OLD: usize, const NEW: usize, const ALL: usize>(
+    old: [T; OLD],
+    new: [T; NEW],
+) -> [T; ALL] {
+    let mut all = [old[0]; ALL];
     let mut index = 0;
     while index < ALL {
         all[index] = if index < OLD {
-            kinds[index]
+            old[index]
         } else {
             new[index - OLD]
         };

@@ -134,7 +134,7 @@ pub(super) fn convert_snapshot(
         seen.is_some_and(|view| view.size != size)
     };
     let others: Vec<&String> = names.iter().filter(is_other).copied().collect();
-    let names = match profile.goes_elsewhere {
+    let names = match profile.has_placements {
         true if others.is_empty() && chain_state.is_resized() && random.percent(80) => {
             let grain = Grain::for_file(chain_state.top());
             return Some(space::resize(random, chain_state, grain));
@@ -145,7 +145,7 @@ pub(super) fn convert_snapshot(
     let name = (*random.choice(&names)).clone();
     let by = *random.choice(&Naming::ALL);
     let to = convert(random, profile, chain_state);
-    let resized = profile.goes_elsewhere && is_other(&&&name);
+    let resized = profile.has_placements && is_other(&&&name);
     let step = ChainStep::ConvertSnapshot {
         name,
         by,

@@ -1,5 +1,5 @@
-//! Draws where images lie, by which names overlays record them, and the ways in which steps that read open an image. Only profiles that go
-//! elsewhere do.
+//! Draws where images lie, by which names overlays record them, and the ways in which steps that read open an image. Only profiles
+//! that have placements do.
 
 use super::{NativeProfile, steps};
 use crate::base::rng::NativeRandom;
@@ -28,14 +28,14 @@ const READING: [ChainStepKind; 8] = [
     ChainStepKind::ConvertInto,
 ];
 
-/// Draws the placement of a layer on those below it. Draws nothing if the profile does not go elsewhere.
+/// Draws the placement of a layer on those below it. Draws nothing if the profile has no placements.
 pub(super) fn place(
     random: &mut NativeRandom,
     profile: &NativeProfile,
     layer: &mut Layer,
     below: &[Layer],
 ) {
-    if !profile.goes_elsewhere {
+    if !profile.has_placements {
         return;
     }
     let mut placement = Placement::default();
