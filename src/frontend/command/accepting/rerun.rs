@@ -8,12 +8,13 @@ use crate::campaign::settings::Settings;
 use crate::report::seed_file::SeedFile;
 use crate::tool::{ToolEnv, ToolSpec};
 
-/// Runs the case with the candidate of this spec, or the usual one of the finding's name, and returns what came of it in one line.
+/// Runs the case with the candidate of this spec, or else the one that the file is about, and returns what came of it in one line.
 pub(super) fn said(seed: &SeedFile, candidate: Option<&ToolSpec>) -> String {
     let (Ok(case), Some(seen)) = (seed.case(), &seed.seen) else {
         return String::new();
     };
-    let spec = candidate.cloned();
+    let told = || seed.spec().and_then(|spec| spec.parse().ok());
+    let spec = candidate.cloned().or_else(told);
     let spec = spec.unwrap_or_else(|| ToolSpec::named(&seen.candidate.name));
     let run = || -> Result<String> {
         let mut settings = Settings::from_flags::<&str>([])?;
