@@ -142,13 +142,7 @@ impl Catalogue {
         let (built_in, shared) = files::assembled(built_in, Shared::default())?;
         let mut own = Self::empty();
         for path in paths {
-            own = own.before(
-                match !is_json(path) && files::are_built_in(&files::read(path)?) {
-                    // imgduel's own directory: the same again.
-                    true => built_in.clone(),
-                    false => Self::resting_on(path, &shared)?,
-                },
-            );
+            own = own.before(Self::resting_on(path, &built_in, &shared)?);
         }
         Ok(own.before(built_in))
     }
@@ -164,13 +158,18 @@ impl Catalogue {
     ///
     /// Names what cannot be parsed, by file and line.
     pub fn read(path: &Path) -> Result<Self> {
-        let (_, shared) = files::assembled(&files::built_in(), Shared::default())?;
-        Self::resting_on(path, &shared)
+        let (built_in, shared) = files::assembled(&files::built_in(), Shared::default())?;
+        Self::resting_on(path, &built_in, &shared)
     }
 
-    fn resting_on(path: &Path, shared: &Shared) -> Result<Self> {
+    fn resting_on(path: &Path, built_in: &Self, shared: &Shared) -> Result<Self> {
         if !is_json(path) {
-            return Ok(files::assembled(&files::read(path)?, shared.clone())?.0);
+            let sources = files::read(path)?;
+            // imgduel's own directory is not parsed again.
+            return match files::are_built_in(&sources) {
+                true => Ok(built_in.clone()),
+                false => Ok(files::assembled(&sources, shared.clone())?.0),
+            };
         }
         let text = std::fs::read_to_string(path)
             .map_err(|error| Error::io("read the catalogue", path, &error))?;

@@ -29,6 +29,7 @@ mod vacuity;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::slice;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -145,9 +146,8 @@ impl CaseArguments {
     fn opened(&self) -> Result<(Settings, Case, Images)> {
         let settings = with_from(&self.settings, &self.from);
         let images = self.from.open(&settings)?;
-        let named = [NamedCase::read(&self.case, &settings, &images)?];
-        let settings = with_candidate_of(&settings, &named)?;
-        let [named] = named;
+        let named = NamedCase::read(&self.case, &settings, &images)?;
+        let settings = with_candidate_of(&settings, slice::from_ref(&named))?;
         Ok((settings, named.case, images))
     }
 }
@@ -295,9 +295,8 @@ fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode> {
         },
         (None, None) => return Err(Error::usage("there is no case to shrink")),
     };
-    let named = [named];
-    let settings = &with_candidate_of(settings, &named)?;
-    let [NamedCase { case, seed, .. }] = named;
+    let settings = &with_candidate_of(settings, slice::from_ref(&named))?;
+    let NamedCase { case, seed, .. } = named;
     try_to_keep(&settings.findings)?;
     let run = Run::open(settings, None)?;
     shrinking::shrink_one(run.candidate_set.only()?, settings, case, seed.as_ref())

@@ -49,10 +49,10 @@ const EXIT_FAILED: u8 = 101;
 const EXIT_VACUOUS: u8 = 3;
 
 /// The module of the regression seeds' trials, `regression::STEM`.
-const REGRESSION: &str = "regression";
+pub(super) const REGRESSION: &str = "regression";
 
 /// The module of the fresh cases' trials, `campaign::CASE-ID`.
-const CAMPAIGN: &str = "campaign";
+pub(super) const CAMPAIGN: &str = "campaign";
 
 /// The commands that somebody may write alone, as if they were no filters.
 const COMMANDS: [&str; 7] = [

@@ -309,12 +309,19 @@ impl SeedFile {
     }
 }
 
+/// The path of the seed file with this stem, which need not be there.
+pub fn path(directory: &Path, stem: &str) -> PathBuf {
+    directory.join(format!("{stem}.json"))
+}
+
 /// The seed file with this stem, found without listing the directory.
 pub fn find(directory: &Path, stem: &str) -> Option<SeedPath> {
-    let name = format!("{stem}.json");
-    let path = directory.join(&name);
+    let path = path(directory, stem);
     let is_plain = stem.bytes().all(|byte| byte != b'/');
-    let is_seed = is_plain && self::stem(OsStr::new(&name)).is_some();
+    let is_seed = is_plain
+        && path
+            .file_name()
+            .is_some_and(|name| self::stem(name).is_some());
     (is_seed && path.is_file()).then(|| SeedPath {
         stem: stem.to_owned(),
         path,

@@ -120,7 +120,7 @@ fn is_pending(file: &Path, seeds: &Path) -> bool {
 
 fn as_seed(seed: &SeedFile, stem: &str, directory: &Path) -> Result<String> {
     check_stem(stem, directory)?;
-    let path = directory.join(format!("{stem}.json"));
+    let path = seed_file::path(directory, stem);
     seed.write(&path)?;
     let mut message = format!("{}: regression::{stem} from now on\n", path.display());
     let stubs_file = Path::new(STUBS_FILE);

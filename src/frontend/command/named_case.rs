@@ -2,20 +2,16 @@
 //!
 //! `replay`, `shrink`, `script` and `report` use it. A file tells which tool its case is about; without `--candidate`, that is the tool that is tried.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::from::Images;
 use crate::base::error::{Error, Result};
 use crate::campaign::settings::{self, Settings};
 use crate::case::Case;
-use crate::frontend::trial::SEED_DIRECTORY;
+use crate::frontend::trial::{CAMPAIGN, REGRESSION, SEED_DIRECTORY};
 use crate::report::complain;
-use crate::report::seed_file::SeedFile;
+use crate::report::seed_file::{self, SeedFile};
 use crate::tool::ToolSpec;
-
-/// How the names of trials begin: those of seeds, and those of fresh cases.
-const OF_SEED: &str = "regression::";
-const OF_CAMPAIGN: &str = "campaign::";
 
 /// A case and where it comes from.
 pub(super) struct NamedCase {
@@ -29,7 +25,9 @@ pub(super) struct NamedCase {
 impl NamedCase {
     /// Reads the case of a seed file or of a trial, or decodes that of an id.
     pub(super) fn read(name: &str, settings: &Settings, images: &Images) -> Result<Self> {
-        let of_seed = name.strip_prefix(OF_SEED).map(seed_path);
+        let trial = name.split_once("::");
+        let of_seed = trial.filter(|(module, _)| *module == REGRESSION);
+        let of_seed = of_seed.map(|(_, stem)| seed_file::path(Path::new(SEED_DIRECTORY), stem));
         let path = of_seed.as_deref().unwrap_or(Path::new(name));
         let (case, seed) = if path.is_dir() {
             return Err(Error::usage(format!(
@@ -42,7 +40,8 @@ impl NamedCase {
             images.find_again(&mut case);
             (case, Some(seed))
         } else {
-            let id = name.strip_prefix(OF_CAMPAIGN).unwrap_or(name);
+            let of_campaign = trial.filter(|(module, _)| *module == CAMPAIGN);
+            let id = of_campaign.map_or(name, |(_, id)| id);
             (images.case(&id.parse()?, settings)?, None)
         };
         Ok(Self {
@@ -55,10 +54,6 @@ impl NamedCase {
     fn spec(&self) -> Option<&str> {
         self.seed.as_ref()?.spec()
     }
-}
-
-fn seed_path(stem: &str) -> PathBuf {
-    Path::new(SEED_DIRECTORY).join(format!("{stem}.json"))
 }
 
 /// The settings with the candidate that the files are about, unless the command line, a variable or `imgduel.toml` names one. Files about different tools
