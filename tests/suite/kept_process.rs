@@ -141,7 +141,18 @@ impl Place {
         for process in self.kept() {
             let _ = kill_process(process, Signal::KILL);
         }
-        self.none_is_left_within(Duration::from_secs(5));
+        let patience = Duration::from_secs(5);
+        self.none_is_left_within(patience);
+        // A process that ends loses its environment, by which it is found here, before its files and their locks.
+        let lock = File::create(self.socket().unwrap().with_extension("lock")).unwrap();
+        let until = Instant::now() + patience;
+        while lock.try_lock().is_err() {
+            assert!(
+                Instant::now() < until,
+                "the lock of the killed process stays"
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn none_is_left_within(&self, patience: Duration) {
