@@ -109,7 +109,16 @@ def opened(path, file):
             place += len(piece)
             return piece
 
-        yield size, read
+        def read_at(offset, length):
+            # A request beyond the end would be answered by an error, as one of no file is.
+            if offset + length > size:
+                raise Refusal("it reaches beyond the end")
+            pieces = bytearray()
+            while len(pieces) < length:
+                pieces += client.read(offset + len(pieces), min(length - len(pieces), PIECE_BYTES_MAX))
+            return bytes(pieces)
+
+        yield size, read, read_at
     finally:
         client.close()
 
