@@ -24,6 +24,7 @@ use crate::tool::request::{Answer, Request};
 pub use call_context::CallContext;
 pub use capabilities::{Capabilities, Capability};
 pub use list::TOOLS;
+pub use request::DIRECTORY_MARK;
 pub use spec::ToolSpec;
 pub use tool_env::ToolEnv;
 pub use wrapper::ToolWrapper;
@@ -161,9 +162,6 @@ pub enum Reproducer {
 
 /// The suffix of the name of a flattened image, which lies beside the image.
 pub const FLAT_SUFFIX: &str = ".flat";
-
-/// The placeholder for the directory in the line of an adapter.
-pub const DIRECTORY_MARK: &str = "@DIRECTORY@";
 
 /// Whether a tool supports a request.
 #[must_use]

@@ -22,7 +22,7 @@ use crate::run::evidence::{quoted, shell_line};
 use crate::run::record::Record;
 use crate::run::runner::dmg_command;
 use crate::tool::request::{ImageFile, Request, RequestKind};
-use crate::tool::{Reproducer, Support, Tool};
+use crate::tool::{DIRECTORY_MARK, Reproducer, Support, Tool};
 use calls::Calls;
 use checks::check;
 use input::{ScriptInput, came_out};
@@ -424,7 +424,7 @@ impl ScriptContext<'_> {
             // The program is a shell or an interpreter, not the tool.
             quoted(program)
         };
-        let arguments = arguments.iter().map(|word| quoted(word));
+        let arguments = arguments.iter().map(|word| in_own_directory(word));
         Some(
             std::iter::once(program)
                 .chain(arguments)
@@ -432,4 +432,14 @@ impl ScriptContext<'_> {
                 .join(" "),
         )
     }
+}
+
+/// Returns a word as a shell reads it, with the directory that the shell is in where the word has the mark.
+fn in_own_directory(word: &str) -> String {
+    let parts = word.split(DIRECTORY_MARK).enumerate();
+    let parts = parts.map(|(index, part)| match part {
+        "" if index > 0 => String::new(),
+        part => quoted(part),
+    });
+    parts.collect::<Vec<_>>().join("\"$PWD\"")
 }

@@ -96,7 +96,8 @@ fn offer() -> Offer {
 /// opens an encrypted qcow2 and does not report that it cannot decrypt it: that is a defect, not a missing feature.
 fn cannot_open(file: &ImageFile) -> Option<String> {
     // imago takes them for names in the overlay's directory.
-    if file.backing.is_some() && file.placement.names != BackingName::Relative {
+    let has_protocol = matches!(file.placement.names, BackingName::File | BackingName::Json);
+    if file.backing.is_some() && has_protocol {
         return Some("imago takes no protocols in names of backing files".to_owned());
     }
     let below = file.backing.as_deref().and_then(cannot_lie_on);

@@ -175,6 +175,7 @@ impl Tool for ModelTool {
 /// What of an image, or of one below it, is not known here.
 fn unknown(file: &ImageFile) -> Option<String> {
     let own = match file.format {
+        _ if !file.placement.is_usual() => Some("images in directories"),
         Format::Raw => None,
         Format::Qcow2 if file.is_encrypted() => Some("encryption"),
         Format::Qcow2 if file.options.has_extended_l2() => Some("extended_l2"),

@@ -13,6 +13,7 @@ mod image_file;
 mod kind;
 mod new_size;
 mod opening;
+mod own_directory;
 mod placement;
 pub mod qemu_words;
 mod rebase_mode;
@@ -31,7 +32,7 @@ pub use image_file::ImageFile;
 pub use kind::RequestKind;
 pub use new_size::NewSize;
 pub use opening::{OpenedBy, Opening};
-pub use placement::{BackingName, Directory, Placement, directory_of};
+pub use placement::{BackingName, DIRECTORY_MARK, Directory, Placement, directory_of};
 pub use rebase_mode::RebaseMode;
 pub use report::{CheckCounts, Report};
 pub use session::{BUFFER_BYTES_MAX, SessionOutcome, SessionRequest, SessionRequestKind, singles};
@@ -367,7 +368,7 @@ impl Request {
         let is_there = matches!(&self, Self::Convert { mode, .. } if mode.existing);
         let (first, second) = match &mut self {
             Self::Convert { source, target, .. } => (source, Some(target).filter(|_| is_there)),
-            Self::ConvertSnapshot { source, .. } => (source, None),
+            Self::ConvertSnapshot { source, .. } | Self::Dd { source, .. } => (source, None),
             Self::Compare { first, second } => (first, Some(second)),
             Self::Info { file }
             | Self::Check { file }

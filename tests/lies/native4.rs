@@ -30,6 +30,17 @@ fn replaced(call: &Call, beginning: &str, change: fn(&str) -> String) -> Option<
     (arguments != call.arguments).then_some(Effect::Instead(arguments))
 }
 
+/// Has an image made without opening the image below it, whose name is wrong.
+fn without_opening(effect: Effect) -> Effect {
+    match effect {
+        Effect::Instead(mut arguments) => {
+            arguments.insert(1, "-u".to_owned());
+            Effect::Instead(arguments)
+        }
+        other => other,
+    }
+}
+
 /// Whether the image of a write has this format.
 fn writes_to(call: &Call, format: &str) -> bool {
     let file = call.file();
@@ -94,13 +105,7 @@ pub const PLACED: &[ReaderLie] = &[
             is_made
                 .then(|| replaced(call, "backing_file=", last))
                 .flatten()
-                .map(|effect| {
-                    let Effect::Instead(mut arguments) = effect else {
-                        return effect;
-                    };
-                    arguments.insert(1, "-u".to_owned());
-                    Effect::Instead(arguments)
-                })
+                .map(without_opening)
         },
     ),
     lie(
@@ -125,6 +130,45 @@ pub const PLACED: &[ReaderLie] = &[
             is_named
                 .then(|| replaced(call, "backing_fmt=", |_| "backing_fmt=raw".to_owned()))
                 .flatten()
+        },
+    ),
+    lie(
+        "takes_an_absolute_name_for_one_beside_the_image",
+        r#""names":"absolute""#,
+        |call| {
+            let is_absolute = call.is("create") && begins(call, "backing_file=/");
+            let last = |word: &str| match word.rsplit_once('/') {
+                Some((_, last)) => format!("backing_file={last}"),
+                None => word.to_owned(),
+            };
+            is_absolute
+                .then(|| replaced(call, "backing_file=/", last))
+                .flatten()
+                .map(without_opening)
+        },
+    ),
+    lie(
+        "takes_an_absolute_name_for_a_relative_one",
+        r#""names":"absolute""#,
+        |call| {
+            let is_absolute = call.is("create") && begins(call, "backing_file=/");
+            let relative = |word: &str| word.replacen("=/", "=", 1);
+            is_absolute
+                .then(|| replaced(call, "backing_file=/", relative))
+                .flatten()
+                .map(without_opening)
+        },
+    ),
+    lie(
+        "cuts_the_last_letter_of_an_absolute_name",
+        r#""names":"absolute""#,
+        |call| {
+            let is_absolute = call.is("create") && begins(call, "backing_file=/");
+            let cut = |word: &str| word[..word.len() - 1].to_owned();
+            is_absolute
+                .then(|| replaced(call, "backing_file=/", cut))
+                .flatten()
+                .map(without_opening)
         },
     ),
     lie(
@@ -237,6 +281,34 @@ pub const PLACED: &[ReaderLie] = &[
         "finds_differences_in_what_is_shared",
         r#""shared":true"#,
         |call| told(call, "compare", "-U").then_some(Effect::Refuses),
+    ),
+    lie(
+        "skips_a_block_more_of_what_is_shared",
+        r#""shared":true"#,
+        |call| {
+            let next = |word: &str| {
+                let number = word
+                    .strip_prefix("skip=")
+                    .and_then(|word| word.parse::<u64>().ok());
+                format!("skip={}", number.unwrap_or_default() + 1)
+            };
+            told(call, "dd", "-U")
+                .then(|| replaced(call, "skip=", next))
+                .flatten()
+        },
+    ),
+    lie(
+        "errs_in_a_dd_of_what_options_name",
+        r#""by":"options""#,
+        |call| {
+            let target = call
+                .arguments
+                .iter()
+                .find_map(|word| word.strip_prefix("of="))?
+                .to_owned();
+            told(call, "dd", "--image-opts")
+                .then(|| Effect::Then(Box::new(move || flip(&target, 0))))
+        },
     ),
     lie(
         "errs_in_copies_of_what_is_shared",

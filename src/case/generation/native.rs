@@ -17,6 +17,7 @@ use crate::image::format::Format;
 use crate::image::options::Subformat;
 use crate::operation::Operation;
 use crate::operation::chain::{Chain, ChainState, ChainStep, ChainStepKind, KnownQemuBug, Layer};
+use crate::tool::request::BackingName;
 
 mod backing;
 pub(super) mod budget;
@@ -71,8 +72,10 @@ pub struct NativeProfile {
     pub size_bytes_max: u64,
     /// Whether conversions are made in other modes than the usual one, and parts of images are mapped.
     pub has_modes: bool,
-    /// Whether images lie in directories under names of several forms, and snapshots of other sizes than their image's are copied.
+    /// Whether images lie in directories, and snapshots of other sizes than their image's are copied.
     pub has_placements: bool,
+    /// The forms of the names by which a qcow2 records the image below it. Other formats record plain names.
+    pub backing_names: &'static [BackingName],
     /// Percentage of chains that have data other than repeated bytes.
     pub textured_percent: u64,
     /// The CPU time of the reference above which chains are drawn rarer, in microseconds.
@@ -148,6 +151,7 @@ pub(super) static WIDE: NativeProfile = NativeProfile {
     size_bytes_max: u64::MAX,
     has_modes: false,
     has_placements: false,
+    backing_names: &[BackingName::Relative],
     textured_percent: 0,
     budget: None,
 };
@@ -205,6 +209,7 @@ pub(super) static IMAGO: NativeProfile = NativeProfile {
     size_bytes_max: u64::MAX,
     has_modes: false,
     has_placements: false,
+    backing_names: &[BackingName::Relative],
     textured_percent: 0,
     budget: None,
 };
@@ -257,12 +262,14 @@ pub(super) static PLACED: NativeProfile = NativeProfile {
         ],
     ),
     has_placements: true,
+    backing_names: &BackingName::ALL,
     ..RICH
 };
 
 /// [`RICH_IMAGO`] with images in directories.
 pub(super) static PLACED_IMAGO: NativeProfile = NativeProfile {
     has_placements: true,
+    backing_names: &[BackingName::Relative, BackingName::Absolute],
     ..RICH_IMAGO
 };
 

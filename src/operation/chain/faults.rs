@@ -32,6 +32,11 @@ impl ChainState {
             let why = "whether the image still has its encrypted backing file is not settled";
             return Err(Rejection::Unsettled(why));
         }
+        // It is tried on a copy of the side's directory, whose overlays would lie on the images of the directory itself.
+        if self.top().names_its_directory() {
+            let why = "absolute names lead out of the copy on which a call fails";
+            return Err(Rejection::Unsettled(why));
+        }
         let changes = matches!(
             step,
             ChainStep::Write { .. }

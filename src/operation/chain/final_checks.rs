@@ -208,7 +208,7 @@ fn unexpected_fields(audit: &Audit, chain_state: &ChainState) -> Option<Finding>
         ),
     ];
     let texts = [
-        ("backing_file", below.map(|file| file.path.clone())),
+        ("backing_file", below.map(|file| top.name_for(file))),
         ("backing_format", below.map(|file| file.format.to_string())),
         ("data_file", options.data_file().cloned()),
     ];

@@ -8,7 +8,7 @@ use crate::tool::{DIRECTORY_MARK, FLAT_SUFFIX};
 const ASK: &str = r#"
 # ask REQUEST [FLAT]: starts the adapter for one request about the files here; contents are left in FLAT.
 ask() {
-  request=$(printf '%s' "$1" | sed "s|@MARK@|$PWD|")
+  request=$(printf '%s' "$1" | sed "s|@MARK@|$PWD|g")
   { printf '%s\n' '{"hello":1,"newest":2}' "$request" | $limit $candidate; echo $? >code; } | sed -n 2p >answer
   case $(tr -d ' ' <answer) in
     *'"json"'*) sed 's/"cpu_ns" *: *[0-9]*,\{0,1\} *//; s/, *}$/}/; s/^[^:]*"json" *: *//; s/} *$//; s/[{,] */&\

@@ -107,11 +107,18 @@ fn header_fields(input: &ScriptInput<'_>) -> String {
     let images = images.filter(|output| output.file.format == Format::Qcow2);
     let compare = images.flat_map(|output| {
         let image = quoted(&output.file.path);
-        let fields = names.iter();
-        fields.map(move |name| {
-            format!(
-                "[ \"$(imgduel inspect candidate/{image} --field {name})\" != \"$(imgduel inspect reference/{image} --field {name})\" ] && exit 0\n"
-            )
+        let has_absolute = output.file.names_its_directory();
+        let field = move |side: Side, name: &str| {
+            let side = side.name();
+            let relative = match has_absolute {
+                true => format!(" | sed \"s,$PWD/{side}/,,\""),
+                false => String::new(),
+            };
+            format!("\"$(imgduel inspect {side}/{image} --field {name}{relative})\"")
+        };
+        names.iter().map(move |name| {
+            let [ours, theirs] = [Side::Candidate, Side::Reference].map(|side| field(side, name));
+            format!("[ {ours} != {theirs} ] && exit 0\n")
         })
     });
     compare.collect()

@@ -42,7 +42,13 @@ pub(super) fn carry_out(action: &HarnessAction, scratch_dir: &ScratchDir, side: 
     match action {
         // The runner has a tool carry it out.
         HarnessAction::Fault { .. } => success(words, String::new(), started),
-        HarnessAction::Audit { file } => audit(file, &directory, words, started),
+        HarnessAction::Audit { file } => {
+            let answer = audit(file, &directory, words, started);
+            match file.names_its_directory() {
+                true => answer.without_directory(&directory.to_string_lossy()),
+                false => answer,
+            }
+        }
         HarnessAction::Place { digest, names, .. } => match place(digest, names, &directory) {
             Ok(()) => success(words, names.join("\n"), started),
             Err(why) => refused(words, &why, started),

@@ -318,7 +318,16 @@ impl<'runner> CaseRun<'runner> {
             request = request.name(),
             exit = Empty
         );
-        let answer = call.in_scope(|| self.tool(by).ask(request, &call_context))?;
+        let answer = match request.names_its_directory() {
+            true => {
+                // The tool is told the path; what is compared has a mark that both sides share.
+                let own = directory.to_string_lossy();
+                let request = request.in_directory(&own);
+                let answer = call.in_scope(|| self.tool(by).ask(&request, &call_context))?;
+                answer.without_directory(&own)
+            }
+            false => call.in_scope(|| self.tool(by).ask(request, &call_context))?,
+        };
         if !call.is_disabled() {
             call.record("exit", answer.exit.describe());
         }

@@ -117,8 +117,12 @@ pub(super) fn images(request: &Request) -> (Vec<&ImageFile>, Option<&ImageFile>)
 fn name_by_json(words: &mut [String], file: &ImageFile) {
     let place = json!({ "driver": "file", "filename": file.path });
     let options = json!({ "driver": file.format.name(), "file": place });
-    for word in words.iter_mut().filter(|word| **word == file.path) {
-        *word = format!("json:{options}");
+    for word in words {
+        if *word == file.path {
+            *word = format!("json:{options}");
+        } else if *word == format!("if={}", file.path) {
+            *word = format!("if=json:{options}");
+        }
     }
 }
 

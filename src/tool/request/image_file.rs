@@ -8,7 +8,7 @@ use crate::image::options::{CreateOption, CreateOptions, Subformat, as_object};
 use crate::image::unusual_feature::Unusual;
 
 use super::Opening;
-use super::placement::{BackingName, Placement, directory_of, relative};
+use super::placement::{BackingName, DIRECTORY_MARK, Placement, directory_of, relative};
 
 /// The clusters of xo-qcow2 in bytes, whole ones of which make a disk.
 const XO_CLUSTER_BYTES: u64 = 64 << 10;
@@ -149,6 +149,7 @@ impl ImageFile {
         match self.placement.names {
             BackingName::Relative => relative,
             BackingName::File => format!("file:{relative}"),
+            BackingName::Absolute => format!("{DIRECTORY_MARK}/{}", below.path),
             BackingName::Json => {
                 let file = json!({ "driver": "file", "filename": relative });
                 let driver = below.format.name();

@@ -4,6 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Stands for the side's directory in absolute names, until a tool is asked.
+pub const DIRECTORY_MARK: &str = "@DIRECTORY@";
+
 /// A directory within that of a side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,11 +48,13 @@ pub enum BackingName {
     File,
     /// Options of the drivers (`json:`), with a name that is relative to the directory of the process.
     Json,
+    /// Absolute. It has the mark of the side's directory until a tool is asked.
+    Absolute,
 }
 
 impl BackingName {
     /// All forms, the simplest first.
-    pub const ALL: [Self; 3] = [Self::Relative, Self::File, Self::Json];
+    pub const ALL: [Self; 4] = [Self::Relative, Self::File, Self::Json, Self::Absolute];
 }
 
 /// Where an image lies, and how it comes to lie on another one.

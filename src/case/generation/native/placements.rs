@@ -17,7 +17,7 @@ const COPIED_PERCENT: u64 = 40;
 const SHARED_PERCENT: u64 = 40;
 
 /// The kinds of steps that open an image in another way.
-const READING: [ChainStepKind; 8] = [
+const READING: [ChainStepKind; 9] = [
     ChainStepKind::Info,
     ChainStepKind::Check,
     ChainStepKind::Map,
@@ -26,6 +26,7 @@ const READING: [ChainStepKind; 8] = [
     ChainStepKind::Convert,
     ChainStepKind::ConvertSnapshot,
     ChainStepKind::ConvertInto,
+    ChainStepKind::Dd,
 ];
 
 /// Draws the placement of a layer on those below it. Draws nothing if the profile has no placements.
@@ -42,8 +43,13 @@ pub(super) fn place(
     if random.percent(DIRECTORY_PERCENT) {
         placement.directory = *random.choice(&Directory::ALL);
     }
-    if random.percent(NAME_PERCENT) && layer.format == Format::Qcow2 {
-        placement.names = *random.choice(&BackingName::ALL);
+    let names = match layer.format {
+        Format::Qcow2 => profile.backing_names,
+        Format::Qcow | Format::Qed => &[BackingName::Absolute],
+        _ => &[],
+    };
+    if random.percent(NAME_PERCENT) && !names.is_empty() {
+        placement.names = *random.choice(names);
     }
     placement.unopened = random.percent(UNOPENED_PERCENT) && !below.is_empty();
     let drawn = std::mem::replace(&mut layer.placement, placement);

@@ -49,6 +49,11 @@ impl Layer {
         if self.placement.names == BackingName::Relative {
             return None;
         }
+        if self.placement.names == BackingName::Absolute {
+            let records = matches!(self.format, Format::Qcow2 | Format::Qcow | Format::Qed);
+            let none = "an absolute name is not recorded in an image of this format";
+            return (!records).then_some(none);
+        }
         if self.format != Format::Qcow2 {
             return Some("an image of this format records plain names");
         }

@@ -18,6 +18,7 @@ impl ChainState {
                 | ChainStep::Convert(_)
                 | ChainStep::ConvertSnapshot { .. }
                 | ChainStep::ConvertInto { .. }
+                | ChainStep::Dd { .. }
         );
         let usual = "only steps that read open an image in another way";
         only_if(is_reading && !opening.is_usual(), Unsettled(usual))?;
