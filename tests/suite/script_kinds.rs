@@ -135,6 +135,7 @@ scripts! {
     a_lost_bitmap_of_a_backing_image_is_reproduced: "chain/rebase_drops_a_bitmap_below/qemu-img" in ["rebase", "below"], "native2", from 14, is "chain_backing_info_divergence";
     a_wrong_reading_in_a_session_is_reproduced: "chain/reads_wrongly_in_a_session/qemu-img" in ["session"], "native3", from 0, is "chain_session_divergence";
     a_wrong_size_of_an_image_in_a_directory_is_reproduced: "chain/describes_another_size/qemu-img" in ["info", "opened"], "native4", from 9, is "chain_info_divergence";
+    an_absolute_name_without_its_directory_is_reproduced: "records_absolute_names_without_their_directory" in ["info"], "native4", from 9, is "chain_info_divergence";
     a_refusal_in_a_session_is_reproduced: "chain/refuses_in_a_session/qemu-img" in ["session"], "native3", from 0, is "chain_session_divergence";
     a_wrong_reading_of_an_image_of_our_own_is_reproduced: "reads_wrongly" in ["contents"], "readers3", from 0, is "written_content_divergence";
     a_wrong_size_of_an_image_of_our_own_is_reproduced: "wrong_virtual_size" in ["info"], "readers3", from 0, is "written_info_divergence";
