@@ -111,7 +111,7 @@ fn header_fields(input: &ScriptInput<'_>) -> String {
         let field = move |side: Side, name: &str| {
             let side = side.name();
             let relative = match has_absolute {
-                true => format!(" | sed \"s,$PWD/{side}/,,\""),
+                true => format!(" | sed \"s,$PWD/{side}/,@DIRECTORY@/,\""),
                 false => String::new(),
             };
             format!("\"$(imgduel inspect {side}/{image} --field {name}{relative})\"")

@@ -195,7 +195,7 @@ fn described(info: &impl Fn(&str) -> String, differences: &[Difference]) -> Stri
     for (path, key) in paths.take(VALUES_MAX) {
         let indentation = " ".repeat(4 * path.depth());
         lines.push_str(&format!(
-            "line() {{ grep '^{indentation}\"{key}\":' \"$1/described\" | tr -d , | sed \"s,$PWD/$1/,,\"; }}\n\
+            "line() {{ grep '^{indentation}\"{key}\":' \"$1/described\" | tr -d , | sed \"s,$PWD/$1/,@DIRECTORY@/,\"; }}\n\
              [ \"$(line candidate)\" != \"$(line reference)\" ] && exit 0\n"
         ));
     }

@@ -36,7 +36,7 @@ command -v imgduel >/dev/null || { echo "cannot be shown without imgduel" >&2; e
 pub(super) const VALUE: &str = r#"
 # value KEY FILE: what stands behind every "KEY" of a JSON file.
 value() {
-  tr ',{}' '\n\n\n' <"$2" | sed -n "s/^[[:space:]]*\"$1\"[[:space:]]*:[[:space:]]*//p" | sed "s,$PWD/candidate/,,; s,$PWD/reference/,,; s/[[:space:]]*$//"
+  tr ',{}' '\n\n\n' <"$2" | sed -n "s/^[[:space:]]*\"$1\"[[:space:]]*:[[:space:]]*//p" | sed "s,$PWD/candidate/,@DIRECTORY@/,; s,$PWD/reference/,@DIRECTORY@/,; s/[[:space:]]*$//"
 }
 "#;
 
