@@ -100,16 +100,16 @@ impl Model {
         self.below.splice(..=index, below);
     }
 
-    /// Applies a guest write.
+    /// Applies a guest write, as far as it lies in the image: of an image whose size is in doubt, requests up to 2^64 may be expected to succeed.
     pub fn write(&mut self, write: &Write) {
-        self.top
-            .fill(write.offset, write.offset + write.length, write.fill);
+        let end = write.offset.saturating_add(write.length);
+        self.top.fill(write.offset, end, write.fill);
         self.record(write.offset, write.length);
     }
 
     /// Zeroes a range, as `write -z` and discards do.
     pub fn zero(&mut self, offset: u64, length: u64) {
-        self.top.fill(offset, offset + length, 0);
+        self.top.fill(offset, offset.saturating_add(length), 0);
         self.record(offset, length);
     }
 

@@ -33,7 +33,7 @@ impl Bitmap {
     /// Marks a written range as dirty if the bitmap is enabled.
     pub(super) fn record(&mut self, offset: u64, length: u64) {
         if self.enabled && length > 0 {
-            self.mark(offset, offset + length);
+            self.mark(offset, offset.saturating_add(length));
         }
     }
 
@@ -41,7 +41,8 @@ impl Bitmap {
         let granularity = self.granularity;
         if let Some(dirty) = &mut self.dirty {
             let first = start / granularity * granularity;
-            dirty.fill(first, end.next_multiple_of(granularity), 1);
+            let last = end.checked_next_multiple_of(granularity);
+            dirty.fill(first, last.unwrap_or(u64::MAX), 1);
         }
     }
 }

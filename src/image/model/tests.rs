@@ -103,3 +103,19 @@ fn a_rebase_onto_a_lower_image_shortens_the_chain_and_keeps_the_contents() {
     model.rebase(Some(0));
     assert_eq!((model.below.len(), model.contents()), (1, seen));
 }
+
+#[test]
+fn a_write_up_to_the_last_byte_that_there_can_be_is_applied_as_far_as_the_image_goes() {
+    let mut model = Model::new(4096);
+    model.write(&write(0, 4096, 7));
+    let add = [BitmapAction::Add {
+        granularity: Some(512),
+    }];
+    model.bitmap_changed(&add, "one", None, 65536);
+    model.write(&write(1024, u64::MAX, 9));
+    model.zero(2048, u64::MAX);
+    let expected = [write(0, 1024, 7), write(1024, 1024, 9)];
+    assert_eq!(model.contents(), Contents::of_writes(4096, &expected));
+    model.write(&write(u64::MAX, u64::MAX, 9));
+    assert_eq!(model.contents(), Contents::of_writes(4096, &expected));
+}
