@@ -120,7 +120,10 @@ impl Pool {
         dialogue.limit_memory(call_context.memory_bytes_max)?;
         // Without confinement it may write anywhere.
         let mut moved = match call_context.sandbox.is_confined {
-            true => Some(process_directory.admit(call_context.directory)?),
+            true => {
+                let is_named = request.names_its_directory();
+                Some(process_directory.admit(call_context.directory, is_named)?)
+            }
             false => None,
         };
         let inside = moved

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
@@ -53,8 +53,8 @@ impl ProcessDirectory {
         own.is_some() && own == device(directory)
     }
 
-    /// Moves a side's directory into it.
-    pub(super) fn admit(&self, directory: &Path) -> Result<MovedDirectory> {
+    /// Moves a side's directory into it. With `leaves_a_link`, the old path leads to it meanwhile: absolute names in images have that.
+    pub(super) fn admit(&self, directory: &Path, leaves_a_link: bool) -> Result<MovedDirectory> {
         let cannot = |error| Error::io("give a kept tool", directory, &error);
         let name = directory.file_name().unwrap_or_default();
         let inside = self.path().join(name);
@@ -67,7 +67,9 @@ impl ProcessDirectory {
             let _ = fs::remove_file(&inside);
         }
         fs::rename(directory, &inside).map_err(cannot)?;
+        let has_link = leaves_a_link && symlink(&inside, directory).is_ok();
         Ok(MovedDirectory {
+            has_link,
             home: directory.to_owned(),
             inside,
             handle,
@@ -79,6 +81,8 @@ impl ProcessDirectory {
 
 /// A side's directory inside the directory of a persistent process.
 pub(super) struct MovedDirectory {
+    /// Whether a link to it stands in its old place, which only this program can write to.
+    has_link: bool,
     home: PathBuf,
     inside: PathBuf,
     handle: OwnedFd,
@@ -99,6 +103,9 @@ impl MovedDirectory {
         }
         let is_back =
             |visit: &Self| visit.identity.is_some() && identity(&visit.home) == visit.identity;
+        if std::mem::take(&mut self.has_link) {
+            let _ = fs::remove_file(&self.home);
+        }
         // The check is made outside the process's reach.
         if fs::rename(&self.inside, &self.home).is_ok() && is_back(self) {
             self.is_over = true;
@@ -132,4 +139,28 @@ impl Drop for MovedDirectory {
 fn identity(path: &Path) -> Option<(u64, u64)> {
     let found = fs::symlink_metadata(path).ok()?;
     found.is_dir().then(|| (found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absolute_name_leads_to_a_directory_that_is_moved_and_the_link_goes_with_its_return() {
+        let workdir = tempfile::tempdir().expect("a temporary directory");
+        let side = workdir.path().join("side");
+        fs::create_dir(&side).expect("its place is writable");
+        fs::write(side.join("image"), "bytes").expect("its place is writable");
+        let process_directory = ProcessDirectory::make(workdir.path()).expect("a directory");
+        for leaves_a_link in [true, false] {
+            let mut moved = process_directory
+                .admit(&side, leaves_a_link)
+                .expect("it is in the same file system");
+            assert_eq!(side.join("image").exists(), leaves_a_link);
+            assert!(moved.inside().join("image").exists());
+            assert!(moved.end());
+            let found = fs::symlink_metadata(&side).expect("it is back");
+            assert!(found.is_dir() && side.join("image").exists());
+        }
+    }
 }
