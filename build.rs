@@ -183,7 +183,7 @@ struct Preloaded {
     without: &'static str,
 }
 
-const PRELOADED: [Preloaded; 3] = [
+const PRELOADED: [Preloaded; 4] = [
     Preloaded {
         name: "fork_server",
         flags: &["--crate-type", "cdylib"],
@@ -193,6 +193,11 @@ const PRELOADED: [Preloaded; 3] = [
         name: "entropy",
         flags: &["--crate-type", "cdylib"],
         without: "random bytes are not fixed, so embedded libraries may write other bytes in each run",
+    },
+    Preloaded {
+        name: "holes",
+        flags: &["--crate-type", "cdylib"],
+        without: "no holes in place of zeros, so cases against the model take longer",
     },
     Preloaded {
         name: "zygote",

@@ -1,10 +1,11 @@
-//! What imgduel carries to start tools with: three programs of their own, which work in or just before tools.
+//! What imgduel carries to start tools with: four programs of their own, which work in or just before tools.
 //!
 //! * `zygote`: a static executable that starts tools, each confined before its first instruction;
 //! * `fork_server`: a library that is preloaded into a tool, stops it just before `main`, and forks it for every call;
-//! * `entropy`: a library that is preloaded into imgduel's own workers and makes the system's random bytes the same in each run.
+//! * `entropy`: a library that is preloaded into imgduel's own workers and makes the system's random bytes the same in each run;
+//! * `holes`: a library that is preloaded into imgduel's case workers and makes holes of long zeros.
 //!
-//! The build script of `imgduel` compiles this file three times, each time with `--cfg standalone` and `--cfg program="NAME"`, and imgduel
+//! The build script of `imgduel` compiles this file four times, each time with `--cfg standalone` and `--cfg program="NAME"`, and imgduel
 //! carries what comes out. Cargo builds it as an ordinary library (`crates/preload`), in which no function takes the place of the C library's,
 //! so that clippy, rustfmt, rust-analyzer, the unit tests and Miri see all of it.
 //!
@@ -24,6 +25,10 @@ pub mod protocol;
 /// The system's random bytes, made the same in each run.
 #[cfg(any(not(standalone), program = "entropy"))]
 pub mod entropy;
+
+/// Holes in place of long zeros.
+#[cfg(any(not(standalone), program = "holes"))]
+pub mod holes;
 
 /// System calls without a C library.
 #[cfg(any(not(standalone), program = "fork_server", program = "zygote"))]
@@ -54,7 +59,7 @@ pub mod exit_hook;
 pub mod faults;
 
 /// The C library's functions behind those of the same names here.
-#[cfg(any(not(standalone), program = "fork_server"))]
+#[cfg(any(not(standalone), program = "fork_server", program = "holes"))]
 pub mod next;
 
 /// Benchmarks of key derivation, made short.
@@ -89,8 +94,13 @@ pub extern "C" fn rust_eh_personality() {}
 #[cfg(standalone)]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    #[cfg(not(program = "entropy"))]
+    #[cfg(not(any(program = "entropy", program = "holes")))]
     system::exit(protocol::EXIT_LOST);
-    #[cfg(program = "entropy")]
-    loop {}
+    #[cfg(any(program = "entropy", program = "holes"))]
+    {
+        unsafe extern "C" {
+            safe fn abort() -> !;
+        }
+        abort()
+    }
 }

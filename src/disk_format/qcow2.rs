@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::image::content::{open_regular, open_regular_to_change};
+use crate::image::content::{data_within, open_regular, open_regular_to_change};
 
 pub mod audit;
 pub mod cluster_mapping;
@@ -22,9 +22,13 @@ pub mod host_clusters;
 pub mod layout;
 pub mod refcounts;
 pub mod snapshot_table;
+pub(in crate::disk_format) mod table;
 
 /// The most bytes that are read of one table at once: QEMU's limit for an L1 table (QCOW_MAX_L1_SIZE).
 pub const TABLE_BYTES_MAX: u64 = 32 << 20;
+
+/// Up to this length, what is read is read with its holes: asking for them would cost more.
+const READ_AT_ONCE_BYTES: u64 = 64 << 10;
 
 /// Why an image cannot be read, or cannot be changed, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,9 +87,7 @@ impl ImageBytes {
     /// Reads `length` bytes from `offset`. Bytes beyond the end of the file are zeros, as QEMU reads them. `what` names the structure in errors.
     /// Fails if `offset` itself lies beyond the end, or if `length` is over [`TABLE_BYTES_MAX`].
     pub fn read(&self, what: &str, offset: u64, length: u64) -> Result<Vec<u8>, Unparsable> {
-        if length > TABLE_BYTES_MAX {
-            return Err(Unparsable::new(format!("{what} has {length} bytes")));
-        }
+        check_length(what, length)?;
         if offset >= self.length && length > 0 {
             return Err(Unparsable::new(format!(
                 "{what} at offset {offset:#x} lies beyond the end of the file ({} bytes)",
@@ -93,7 +95,14 @@ impl ImageBytes {
             )));
         }
         let mut bytes = vec![0; length as usize];
-        self.read_into(&mut bytes, offset)?;
+        if length <= READ_AT_ONCE_BYTES {
+            self.read_into(&mut bytes, offset)?;
+            return Ok(bytes);
+        }
+        for data in data_within(&self.file, offset..(offset + length).min(self.length))? {
+            let part = (data.start - offset) as usize..(data.end - offset) as usize;
+            self.file.read_exact_at(&mut bytes[part], data.start)?;
+        }
         Ok(bytes)
     }
 
@@ -119,6 +128,14 @@ impl ImageBytes {
     }
 }
 
+/// Fails if a structure is longer than [`TABLE_BYTES_MAX`].
+fn check_length(what: &str, length: u64) -> Result<(), Unparsable> {
+    match length > TABLE_BYTES_MAX {
+        true => Err(Unparsable::new(format!("{what} has {length} bytes"))),
+        false => Ok(()),
+    }
+}
+
 /// The unsigned big-endian integer of `LENGTH` bytes at `offset`; missing bytes count as zero.
 pub(super) fn number<const LENGTH: usize>(bytes: &[u8], offset: usize) -> u64 {
     let mut word = [0; 8];
@@ -126,20 +143,6 @@ pub(super) fn number<const LENGTH: usize>(bytes: &[u8], offset: usize) -> u64 {
     let length = there.len().min(LENGTH);
     word[8 - LENGTH..][..length].copy_from_slice(&there[..length]);
     u64::from_be_bytes(word)
-}
-
-/// How many bytes of a table are compared with zeros at once.
-const SKIPPED_BYTES: usize = 256;
-
-/// The entries of a table of 8 bytes each that are not zero, with their numbers. Most tables are nearly empty.
-pub(super) fn entries_in_use(table: &[u8]) -> impl Iterator<Item = (u64, u64)> {
-    let pieces = table.chunks(SKIPPED_BYTES).enumerate();
-    let in_use = pieces.filter(|(_, piece)| **piece != [0; SKIPPED_BYTES][..piece.len()]);
-    in_use.flat_map(|(piece, bytes)| {
-        let first = (piece * SKIPPED_BYTES / 8) as u64;
-        let entries = bytes.chunks_exact(8).map(|entry| number::<8>(entry, 0));
-        (first..).zip(entries).filter(|(_, entry)| *entry != 0)
-    })
 }
 
 /// Images for the tests of this module, created with the qemu-img on PATH.

@@ -25,8 +25,8 @@ pub use fill::{Fill, Recipe, Texture};
 pub use parts::parts_to_read;
 pub use place::ContentPlace;
 pub use sparse::{
-    copy_sparse, copy_sparse_to_each, create_in_place, data_segments, each_piece, open_regular,
-    open_regular_to_change, open_regular_to_write, same_bytes, write_at,
+    copy_sparse, copy_sparse_to_each, create_in_place, data_segments, data_within, each_piece,
+    open_regular, open_regular_to_change, open_regular_to_write, same_bytes, write_at,
 };
 pub use write::Write;
 use zeros::ZEROS;

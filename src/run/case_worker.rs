@@ -77,7 +77,7 @@ pub fn serve_if_asked() -> Option<ExitCode> {
     let Some(candidate) = candidate else {
         return Some(ExitCode::FAILURE);
     };
-    process::fix_entropy();
+    process::fix_entropy_and_make_holes();
     let runner = runner(candidate, Path::new("."));
     let served = serve(&runner, io::stdin().lock(), io::stdout().lock());
     Some(match served {

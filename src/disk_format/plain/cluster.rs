@@ -51,6 +51,21 @@ impl Cluster {
         }
     }
 
+    /// The parts of it that may hold anything but zeros, ascending, in bytes behind its beginning; `written` as for [`has_data`](Self::has_data).
+    pub fn data(&self, cluster_size: u64, written: &[Range<u64>]) -> Vec<Range<u64>> {
+        match self {
+            Self::Zero | Self::Reserved => Vec::new(),
+            Self::Stored(offset) => {
+                let first = written.partition_point(|data| data.end <= *offset);
+                let end = offset + cluster_size;
+                let over = written[first..].iter().take_while(|data| data.start < end);
+                over.map(|data| data.start.max(*offset) - offset..data.end.min(end) - offset)
+                    .collect()
+            }
+            Self::Compressed { .. } | Self::New(_) => std::iter::once(0..cluster_size).collect(),
+        }
+    }
+
     /// Reads the cluster's bytes from `start` on into `bytes`, from the file that holds guest data.
     pub(super) fn read(
         &self,

@@ -61,11 +61,17 @@ impl Volume {
         let written = sees_holes.then(|| described.data_segments()).transpose()?;
         for (guest, cluster) in &described.clusters {
             map.show(&below, guest.saturating_mul(size));
-            let is_hole = written
-                .as_ref()
-                .is_some_and(|written| !cluster.has_data(size, written));
-            let is_zero = is_hole || matches!(cluster, Cluster::Zero);
-            map.add((guest + 1).saturating_mul(size), is_zero, true);
+            let start = guest.saturating_mul(size);
+            let end = start.saturating_add(size);
+            let Some(written) = &written else {
+                map.add(end, matches!(cluster, Cluster::Zero), true);
+                continue;
+            };
+            for data in cluster.data(size, written) {
+                map.add(start.saturating_add(data.start), true, true);
+                map.add(start.saturating_add(data.end), false, true);
+            }
+            map.add(end, true, true);
         }
         map.show(&below, self.size);
         map.fill_to(self.size, false);

@@ -13,9 +13,8 @@ use super::cluster_map::ClusterMap;
 use crate::disk_format::qcow2::audit::TABLE_BYTES_MAX;
 use crate::disk_format::qcow2::cluster_mapping::{COMPRESSED, OFFSET, compressed_range};
 use crate::disk_format::qcow2::header::{EXTERNAL_DATA_FILE, Header};
-use crate::disk_format::qcow2::{
-    ImageBytes, Unparsable, entries_in_use, extensions, number, snapshot_table,
-};
+use crate::disk_format::qcow2::table::Table;
+use crate::disk_format::qcow2::{ImageBytes, Unparsable, extensions, number, snapshot_table};
 use crate::image::content::open_regular_to_change;
 use crate::image::options::CreateOptions;
 
@@ -158,14 +157,14 @@ struct Tables<'image> {
 }
 
 impl Tables<'_> {
-    fn read(&mut self, what: &str, offset: u64, length: u64) -> Result<Vec<u8>, Unparsable> {
+    fn read(&mut self, what: &str, offset: u64, length: u64) -> Result<Table, Unparsable> {
         self.bytes += length;
         if self.bytes > TABLE_BYTES_MAX {
             return Err(Unparsable::new(
                 "there are more L1 and L2 tables than are read",
             ));
         }
-        self.image.read(what, offset, length)
+        Table::read(self.image, what, offset, length)
     }
 
     /// What an L1 table and its L2 tables describe.
@@ -177,7 +176,7 @@ impl Tables<'_> {
         let mut found = BTreeMap::new();
         let size = self.header.cluster_size();
         let table = self.read("an L1 table", offset, u64::from(entries) * 8)?;
-        for (index, entry) in entries_in_use(&table) {
+        for (index, entry) in table.entries_in_use() {
             let place = entry & OFFSET;
             if place == 0 {
                 continue;
@@ -188,7 +187,7 @@ impl Tables<'_> {
                 )));
             }
             let table = self.read("an L2 table", place, size)?;
-            for (within, entry) in entries_in_use(&table) {
+            for (within, entry) in table.entries_in_use() {
                 let guest = index * (size / 8) + within;
                 let cluster = self.cluster(entry, guest)?;
                 found.extend(cluster.map(|cluster| (guest, cluster)));

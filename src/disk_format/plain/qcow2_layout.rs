@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::cluster::{Cluster, compressed};
 use super::host_space::{HostSpace, punch_between};
-use super::new_file::{beside, write_sparse};
+use super::new_file::{beside, write_entries, write_sparse};
 use super::qcow2_file::Qcow2File;
 use crate::disk_format::qcow2::Unparsable;
 use crate::disk_format::qcow2::cluster_mapping::{COPIED, compressed_entry, compressed_range};
@@ -42,7 +42,7 @@ impl Qcow2File {
     ) -> Result<(), Unparsable> {
         space.clear(image)?;
         // The header is as long as its cluster: what is not written of it is zeros.
-        image.write_all_at(&vec![0; self.cluster_size() as usize], 0)?;
+        punch_between(image, std::iter::empty(), self.cluster_size())?;
         let external = self
             .data_file
             .is_some()
@@ -243,7 +243,10 @@ impl Layout<'_> {
             return Ok(entry);
         };
         let file = self.external.unwrap_or(self.file);
-        file.write_all_at(bytes, offset)?;
+        match cluster {
+            Cluster::New(_) => file.write_all_at(bytes, offset)?,
+            _ => write_sparse(file, bytes, offset)?,
+        }
         Ok(entry)
     }
 
@@ -282,22 +285,19 @@ impl Layout<'_> {
         let mut left = placed.iter().peekable();
         while let Some((guest, _)) = left.peek() {
             let index = **guest / per_table;
-            let mut table = vec![0; cluster_size as usize];
-            while let Some((guest, entry)) = left.next_if(|(guest, _)| **guest / per_table == index)
-            {
-                let once =
-                    |offset: u64| self.external.is_some() || self.space.count_at(offset) == 1;
+            let place = self.space.allocate(1);
+            let once = |offset: u64| self.external.is_some() || self.space.count_at(offset) == 1;
+            let of_table = std::iter::from_fn(|| {
+                let (guest, entry) = left.next_if(|(guest, _)| **guest / per_table == index)?;
                 let word = match *entry {
                     Entry::Zero => 1,
                     Entry::Compressed(entry) => entry,
                     Entry::At(offset) if once(offset) => offset | copied,
                     Entry::At(offset) => offset,
                 };
-                let place = (guest % per_table * 8) as usize;
-                table[place..place + 8].copy_from_slice(&word.to_be_bytes());
-            }
-            let place = self.space.allocate(1);
-            write_sparse(self.file, &table, place)?;
+                Some((guest % per_table, word))
+            });
+            write_entries(self.file, of_table, place)?;
             let word = (place | copied).to_be_bytes();
             self.file.write_all_at(&word, offset + index * 8)?;
         }
@@ -348,8 +348,9 @@ impl Layout<'_> {
         let (table, first) = (self.space.allocate(clusters), self.space.allocate(blocks));
         for block in 0..blocks {
             let counted = block * per_block..(block + 1) * per_block;
-            let mut bytes = vec![0; size as usize];
-            for (index, count) in (0..).zip(self.space.counts(counted)) {
+            let counts = self.space.counts(counted);
+            let mut bytes = vec![0; (counts.len() as u64 * bits).div_ceil(8) as usize];
+            for (index, count) in (0..).zip(counts) {
                 set_entry(&mut bytes, index, bits, *count)?;
             }
             let place = first + block * size;

@@ -12,7 +12,8 @@ use super::cluster_mapping::{COMPRESSED, COPIED, OFFSET, compressed_range};
 use super::extensions::{Extensions, FoundBitmap};
 use super::header::{EXTERNAL_DATA_FILE, Header};
 use super::refcounts::RefcountTable;
-use super::{ImageBytes, Unparsable, entries_in_use, number, snapshot_table};
+use super::table::Table;
+use super::{ImageBytes, Unparsable, number, snapshot_table};
 
 /// How many problems are reported for one image.
 const PROBLEMS_MAX: usize = 8;
@@ -189,9 +190,9 @@ impl Walk<'_> {
             return Ok(());
         }
         self.count_table(length)?;
-        let table = self.image.read("an L1 table", offset, length)?;
+        let table = Table::read(self.image, "an L1 table", offset, length)?;
         self.refer(offset, length);
-        for (_, entry) in entries_in_use(&table) {
+        for (_, entry) in table.entries_in_use() {
             let place = entry & OFFSET;
             if place == 0 {
                 continue;
@@ -222,11 +223,13 @@ impl Walk<'_> {
     fn l2_table(&mut self, place: u64, active: bool) -> Result<(), Unparsable> {
         let size = self.header.cluster_size();
         self.count_table(size)?;
-        let table = self.image.read("an L2 table", place, size)?;
         if self.header.l2_entry_bytes() == 8 {
-            entries_in_use(&table).for_each(|(_, entry)| self.l2_entry(entry, active));
+            let table = Table::read(self.image, "an L2 table", place, size)?;
+            let entries = table.entries_in_use();
+            entries.for_each(|(_, entry)| self.l2_entry(entry, active));
             return Ok(());
         }
+        let table = self.image.read("an L2 table", place, size)?;
         for bytes in table.chunks_exact(16) {
             let (entry, bitmap) = (number::<8>(bytes, 0), number::<8>(bytes, 8));
             if (bitmap >> 32) & bitmap & 0xffff_ffff != 0 && entry & COMPRESSED == 0 {

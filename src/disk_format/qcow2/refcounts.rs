@@ -3,8 +3,11 @@
 //! The audit and the comparison of host clusters read refcounts; [`corruption`](super::corruption) writes them. No refcount block is ever
 //! allocated.
 
+use std::collections::BTreeMap;
+
 use super::header::Header;
-use super::{ImageBytes, Unparsable, entries_in_use, number};
+use super::table::Table;
+use super::{ImageBytes, Unparsable, number};
 
 /// QEMU's limit for the length of the refcount table, in bytes.
 const REFCOUNT_TABLE_BYTES_MAX: u64 = 8 << 20;
@@ -22,8 +25,8 @@ const REFCOUNT_BLOCK_OFFSET: u64 = !0x1ff;
 /// The refcount table.
 #[derive(Clone, Debug)]
 pub struct RefcountTable {
-    /// The offsets of the refcount blocks in bytes; 0 for a block that is not allocated.
-    blocks: Vec<u64>,
+    /// The offsets of the allocated refcount blocks in bytes, by their index in the table.
+    blocks: BTreeMap<u64, u64>,
     cluster_size: u64,
     refcount_bits: u64,
 }
@@ -38,12 +41,16 @@ impl RefcountTable {
                 "the refcount table has {length} bytes"
             )));
         }
-        let bytes = image.read("the refcount table", header.refcount_table_offset, length)?;
-        let mut blocks = vec![0; bytes.len() / 8];
-        for (index, entry) in entries_in_use(&bytes) {
-            blocks[index as usize] = entry & REFCOUNT_BLOCK_OFFSET;
-        }
-        if let Some(offset) = blocks.iter().find(|offset| *offset % cluster_size != 0) {
+        let table = Table::read(
+            image,
+            "the refcount table",
+            header.refcount_table_offset,
+            length,
+        )?;
+        let offsets = table.entries_in_use();
+        let offsets = offsets.map(|(index, entry)| (index, entry & REFCOUNT_BLOCK_OFFSET));
+        let blocks: BTreeMap<u64, u64> = offsets.filter(|(_, offset)| *offset != 0).collect();
+        if let Some(offset) = blocks.values().find(|offset| *offset % cluster_size != 0) {
             return Err(Unparsable::new(format!(
                 "the refcount block at {offset:#x} is not aligned"
             )));
@@ -57,7 +64,7 @@ impl RefcountTable {
 
     /// The offsets of the allocated refcount blocks, in bytes.
     pub fn blocks(&self) -> impl Iterator<Item = u64> + '_ {
-        self.blocks.iter().copied().filter(|offset| *offset != 0)
+        self.blocks.values().copied()
     }
 
     /// Reads the refcount of host cluster number `cluster`; 0 if it has no refcount block.
@@ -66,7 +73,7 @@ impl RefcountTable {
         match block {
             None => Ok(0),
             Some(offset) => Ok(entry(
-                &self.block(image, offset)?,
+                &image.read("a refcount block", offset, self.cluster_size)?,
                 index,
                 self.refcount_bits,
             )),
@@ -85,7 +92,7 @@ impl RefcountTable {
                 "host cluster {cluster} has no refcount block"
             )));
         };
-        let mut block = self.block(image, offset)?;
+        let mut block = image.read("a refcount block", offset, self.cluster_size)?;
         set_entry(&mut block, index, self.refcount_bits, refcount)?;
         image.write("a refcount block", offset, &block)
     }
@@ -97,7 +104,7 @@ impl RefcountTable {
         image: &ImageBytes,
         mut visit: impl FnMut(u64, u64) -> Result<(), Unparsable>,
     ) -> Result<(), Unparsable> {
-        let count = self.blocks.iter().filter(|offset| **offset != 0).count() as u64;
+        let count = self.blocks.len() as u64;
         if count * self.cluster_size > REFCOUNT_BLOCKS_BYTES_MAX {
             return Err(Unparsable::new(format!(
                 "there are {count} refcount blocks"
@@ -105,17 +112,17 @@ impl RefcountTable {
         }
         let entries = self.block_entries();
         let mut counted = 0;
-        for (place, offset) in (0..).zip(&self.blocks).filter(|(_, offset)| **offset != 0) {
-            let block = self.block(image, *offset)?;
+        for (place, offset) in &self.blocks {
+            let block = Table::read(image, "a refcount block", *offset, self.cluster_size)?;
             // A piece of 8 bytes that is zero has no refcount.
             let width = 64 / self.refcount_bits;
-            let in_use = entries_in_use(&block);
-            let in_use = in_use.flat_map(|(piece, _)| piece * width..(piece + 1) * width);
-            for index in in_use {
-                let refcount = entry(&block, index, self.refcount_bits);
-                if refcount == 0 {
-                    continue;
-                }
+            let in_use = block.entries_in_use().flat_map(|(piece, counts)| {
+                let counts = counts.to_be_bytes();
+                let counts =
+                    (0..width).map(move |within| entry(&counts, within, self.refcount_bits));
+                (piece * width..).zip(counts)
+            });
+            for (index, refcount) in in_use.filter(|(_, refcount)| *refcount != 0) {
                 counted += 1;
                 if counted > COUNTED_MAX {
                     return Err(Unparsable::new(format!(
@@ -136,15 +143,8 @@ impl RefcountTable {
     /// The offset of the refcount block of a host cluster, if it is allocated, and the index of the cluster's entry in it.
     fn place(&self, cluster: u64) -> (Option<u64>, u64) {
         let entries = self.block_entries();
-        let offset = usize::try_from(cluster / entries)
-            .ok()
-            .and_then(|place| self.blocks.get(place))
-            .copied();
-        (offset.filter(|offset| *offset != 0), cluster % entries)
-    }
-
-    fn block(&self, image: &ImageBytes, offset: u64) -> Result<Vec<u8>, Unparsable> {
-        image.read("a refcount block", offset, self.cluster_size)
+        let offset = self.blocks.get(&(cluster / entries)).copied();
+        (offset, cluster % entries)
     }
 }
 

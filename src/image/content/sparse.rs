@@ -93,10 +93,14 @@ fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 
 /// The ranges of a file that hold data, in bytes, ascending and without overlap. Each start is aligned to [`BLOCK_BYTES`].
 pub fn data_segments(file: &File) -> io::Result<Vec<Range<u64>>> {
-    let size = file.metadata()?.len();
+    data_within(file, 0..file.metadata()?.len())
+}
+
+/// As [`data_segments`], the parts of a range of the file that hold data. The range ends within the file; a start that is aligned down lies in it.
+pub fn data_within(file: &File, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
     let mut segments: Vec<Range<u64>> = Vec::new();
-    let mut position = 0;
-    while position < size {
+    let mut position = range.start;
+    while position < range.end {
         let start = match seek(file, SeekFrom::Data(position)) {
             Ok(start) => start,
             // No data from here to the end.
@@ -105,11 +109,14 @@ pub fn data_segments(file: &File) -> io::Result<Vec<Range<u64>>> {
             Err(Errno::INVAL | Errno::OPNOTSUPP) => position,
             Err(error) => return Err(error.into()),
         };
+        if start >= range.end {
+            break;
+        }
         let end = seek(file, SeekFrom::Hole(start))
-            .unwrap_or(size)
+            .unwrap_or(range.end)
             .max(start + 1)
-            .min(size);
-        let start = start / BLOCK_BYTES * BLOCK_BYTES;
+            .min(range.end);
+        let start = (start / BLOCK_BYTES * BLOCK_BYTES).max(range.start);
         match segments.last_mut() {
             Some(last) if last.end >= start => last.end = end,
             _ => segments.push(start..end),

@@ -1,0 +1,318 @@
+//! Holes in place of long zeros, in what a library writes and reads inside a case worker.
+//!
+//! A program of its own, which imgduel preloads into its case workers (`src/process/worker_libraries.rs`). A library that writes a table of 2 MiB
+//! with one entry would have the file system take 512 pages, and read as many; nobody asks a case worker where its files have holes, only what is
+//! in them. It stands before the C library's functions pwritev(2) and preadv(2), by which imago writes and reads. Whatever it cannot do goes to
+//! these as it is.
+
+use core::ffi::{c_int, c_void};
+
+use crate::next::next;
+
+/// Shorter calls go on as they are.
+const LONG_BYTES: usize = 64 << 10;
+/// In these units, zeros are looked for.
+const BLOCK_BYTES: usize = 4096;
+/// Zeros of this length become a hole.
+const HOLE_BYTES: usize = 16 << 10;
+
+const SEEK_SET: c_int = 0;
+const SEEK_CUR: c_int = 1;
+const SEEK_END: c_int = 2;
+const SEEK_DATA: c_int = 3;
+const SEEK_HOLE: c_int = 4;
+const ENXIO: c_int = 6;
+/// FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE.
+const PUNCH: c_int = 1 | 2;
+
+unsafe extern "C" {
+    fn lseek64(file: c_int, offset: i64, from: c_int) -> i64;
+    fn pread64(file: c_int, bytes: *mut c_void, length: usize, offset: i64) -> isize;
+    fn pwrite64(file: c_int, bytes: *const c_void, length: usize, offset: i64) -> isize;
+    fn fallocate64(file: c_int, mode: c_int, offset: i64, length: i64) -> c_int;
+    fn ftruncate64(file: c_int, length: i64) -> c_int;
+    fn __errno_location() -> *mut c_int;
+}
+
+/// A buffer, as of readv(2).
+#[repr(C)]
+pub struct IoVec {
+    base: *mut u8,
+    length: usize,
+}
+
+type Call = unsafe extern "C" fn(c_int, *const IoVec, c_int, i64) -> isize;
+
+/// # Safety
+///
+/// As of pwritev(2): there are `count` buffers.
+#[cfg_attr(all(standalone, target_pointer_width = "64"), unsafe(no_mangle))]
+pub unsafe extern "C" fn pwritev(
+    file: c_int,
+    buffers: *const IoVec,
+    count: c_int,
+    offset: i64,
+) -> isize {
+    if count == 1 {
+        // SAFETY: there is one buffer.
+        let IoVec { base, length } = unsafe { buffers.read() };
+        if length >= LONG_BYTES {
+            // SAFETY: the caller has filled it.
+            let bytes = unsafe { core::slice::from_raw_parts(base, length) };
+            if write(file, bytes, offset).is_some() {
+                return length as isize;
+            }
+        }
+    }
+    match next!("pwritev", Call) {
+        // SAFETY: these are the caller's arguments.
+        Some(next) => unsafe { next(file, buffers, count, offset) },
+        None => -1,
+    }
+}
+
+/// # Safety
+///
+/// As of preadv(2): there are `count` buffers.
+#[cfg_attr(all(standalone, target_pointer_width = "64"), unsafe(no_mangle))]
+pub unsafe extern "C" fn preadv(
+    file: c_int,
+    buffers: *const IoVec,
+    count: c_int,
+    offset: i64,
+) -> isize {
+    if count == 1 {
+        // SAFETY: there is one buffer.
+        let IoVec { base, length } = unsafe { buffers.read() };
+        if length >= LONG_BYTES {
+            let buffer = Buffer { base, length };
+            if let Some(read) = read(file, &buffer, offset) {
+                return read as isize;
+            }
+        }
+    }
+    match next!("preadv", Call) {
+        // SAFETY: these are the caller's arguments.
+        Some(next) => unsafe { next(file, buffers, count, offset) },
+        None => -1,
+    }
+}
+
+/// Writes all, with holes. `None` if something failed: what was written by then is what should be there.
+fn write(file: c_int, bytes: &[u8], offset: i64) -> Option<()> {
+    let length = {
+        let _kept = Position::in_file(file)?;
+        seek(file, 0, SEEK_END)?
+    };
+    let end = offset.checked_add(bytes.len() as i64)?;
+    if end > length {
+        // SAFETY: it takes no pointer.
+        let changed = unsafe { ftruncate64(file, end) };
+        (changed == 0).then_some(())?;
+    }
+    let mut done = 0;
+    while done < bytes.len() {
+        let (is_hole, until) = run(bytes, done);
+        let place = offset + done as i64;
+        let part = &bytes[done..until];
+        let is_done = match is_hole {
+            // Nothing lies behind the old end.
+            true if place >= length => true,
+            // SAFETY: it takes no pointer.
+            true => unsafe { fallocate64(file, PUNCH, place, part.len() as i64) == 0 },
+            false => {
+                let base = part.as_ptr().cast();
+                // SAFETY: the part has that length.
+                let written = unsafe { pwrite64(file, base, part.len(), place) };
+                written == part.len() as isize
+            }
+        };
+        is_done.then_some(())?;
+        done = until;
+    }
+    Some(())
+}
+
+/// Whether a hole begins at `start`, and where it or what is no hole ends.
+fn run(bytes: &[u8], start: usize) -> (bool, usize) {
+    let zeros = |from: usize| {
+        let blocks = bytes[from..].chunks(BLOCK_BYTES);
+        let zeros = blocks.take_while(|block| is_zero(block));
+        zeros.map(<[u8]>::len).sum::<usize>()
+    };
+    let first = zeros(start);
+    if first >= HOLE_BYTES {
+        return (true, start + first);
+    }
+    let mut end = start + first;
+    while end < bytes.len() {
+        end = (end + BLOCK_BYTES).min(bytes.len());
+        let next = zeros(end);
+        if next >= HOLE_BYTES {
+            break;
+        }
+        end += next;
+    }
+    (false, end)
+}
+
+fn is_zero(block: &[u8]) -> bool {
+    *block == [0; BLOCK_BYTES][..block.len()]
+}
+
+/// Where a caller wants what is read.
+struct Buffer {
+    base: *mut u8,
+    length: usize,
+}
+
+/// Reads what there is up to the buffer's length, and returns its length. `None` if something failed.
+fn read(file: c_int, buffer: &Buffer, offset: i64) -> Option<usize> {
+    let _kept = Position::in_file(file)?;
+    let length = seek(file, 0, SEEK_END)?;
+    let end = offset.checked_add(buffer.length as i64)?.min(length);
+    let mut place = offset;
+    while place < end {
+        let data = match seek(file, place, SEEK_DATA) {
+            Some(data) => data.min(end),
+            None if error() == ENXIO => end,
+            None => return None,
+        };
+        // SAFETY: `place` is at most the buffer's length behind `offset`.
+        let to = unsafe { buffer.base.add((place - offset) as usize) };
+        // SAFETY: `data` is too.
+        unsafe { to.write_bytes(0, (data - place) as usize) };
+        if data == end {
+            break;
+        }
+        let hole = seek(file, data, SEEK_HOLE)?.min(end);
+        // SAFETY: `data` is at most the buffer's length behind `offset`.
+        let to = unsafe { buffer.base.add((data - offset) as usize) };
+        // SAFETY: `hole` is too.
+        let read = unsafe { pread64(file, to.cast(), (hole - data) as usize, data) };
+        (read == (hole - data) as isize).then_some(())?;
+        place = hole;
+    }
+    Some((end - offset).max(0) as usize)
+}
+
+/// Where the next read(2) of a file would begin: asking for holes changes it.
+struct Position {
+    file: c_int,
+    offset: i64,
+}
+
+impl Position {
+    fn in_file(file: c_int) -> Option<Self> {
+        let offset = seek(file, 0, SEEK_CUR)?;
+        Some(Self { file, offset })
+    }
+}
+
+impl Drop for Position {
+    fn drop(&mut self) {
+        seek(self.file, self.offset, SEEK_SET);
+    }
+}
+
+fn seek(file: c_int, offset: i64, from: c_int) -> Option<i64> {
+    // SAFETY: it takes no pointer.
+    let found = unsafe { lseek64(file, offset, from) };
+    (found >= 0).then_some(found)
+}
+
+fn error() -> c_int {
+    // SAFETY: it returns the place of this thread's number.
+    let place = unsafe { __errno_location() };
+    // SAFETY: the number is there as long as the thread.
+    unsafe { *place }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::{Read, Seek, SeekFrom};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+
+    fn file() -> File {
+        let place =
+            std::env::temp_dir().join(format!("imgduel-holes-{:?}", std::thread::current().id()));
+        let mut options = File::options();
+        let file = options.read(true).write(true).create_new(true).open(&place);
+        std::fs::remove_file(&place).unwrap();
+        file.unwrap()
+    }
+
+    fn written(file: &File, bytes: &[u8], offset: i64) -> isize {
+        let buffer = IoVec {
+            base: bytes.as_ptr().cast_mut(),
+            length: bytes.len(),
+        };
+        // SAFETY: there is one buffer, and nobody writes to it.
+        unsafe { pwritev(file.as_raw_fd(), &buffer, 1, offset) }
+    }
+
+    fn read_back(file: &File, length: usize, offset: i64) -> Vec<u8> {
+        let mut bytes = vec![9; length];
+        let buffer = IoVec {
+            base: bytes.as_mut_ptr(),
+            length,
+        };
+        // SAFETY: there is one buffer.
+        let read = unsafe { preadv(file.as_raw_fd(), &buffer, 1, offset) };
+        bytes.truncate(read as usize);
+        bytes
+    }
+
+    /// Zeros but for the bytes at these places.
+    fn table(length: usize, places: &[usize]) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        places.iter().for_each(|place| bytes[*place] = 7);
+        bytes
+    }
+
+    #[test]
+    fn long_zeros_become_holes_and_all_reads_as_it_was_written() {
+        let mut file = file();
+        // Data that was there before does not show through, and what lies beside it stays.
+        file.write_all_at(&[3; 3 << 20], 0).unwrap();
+        let bytes = table(2 << 20, &[0, 5000, 1 << 20, (2 << 20) - 1]);
+        assert_eq!(written(&file, &bytes, 1000), 2 << 20);
+        let mut expected = vec![3; 3 << 20];
+        expected[1000..1000 + bytes.len()].copy_from_slice(&bytes);
+        let mut plain = vec![0; 3 << 20];
+        file.read_exact_at(&mut plain, 0).unwrap();
+        assert!(plain == expected);
+        assert!(read_back(&file, 3 << 20, 0) == expected);
+        assert!(file.metadata().unwrap().blocks() * 512 < 2 << 20);
+        // Where the file stood, it stands.
+        file.seek(SeekFrom::Start(999)).unwrap();
+        assert!(read_back(&file, 1 << 20, 77) == expected[77..(1 << 20) + 77]);
+        let mut two = [0; 2];
+        file.read_exact(&mut two).unwrap();
+        assert_eq!(two, [3, 7]);
+    }
+
+    #[test]
+    fn a_file_grows_by_zeros_and_a_read_ends_with_it() {
+        let file = file();
+        let bytes = vec![0; 1 << 20];
+        assert_eq!(written(&file, &bytes, 4096), 1 << 20);
+        assert_eq!(file.metadata().unwrap().len(), (1 << 20) + 4096);
+        assert_eq!(file.metadata().unwrap().blocks(), 0);
+        assert!(read_back(&file, 2 << 20, 0) == vec![0; (1 << 20) + 4096]);
+        assert!(read_back(&file, 1 << 20, 4 << 20).is_empty());
+        // What is full is written as it is.
+        assert_eq!(written(&file, &vec![1; 100_000], 0), 100_000);
+        assert!(read_back(&file, 100_000, 0) == vec![1; 100_000]);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_an_error_as_without_it() {
+        let read_only = File::open("/dev/null").unwrap();
+        assert_eq!(written(&read_only, &[0; LONG_BYTES], 0), -1);
+        assert!(read_back(&read_only, LONG_BYTES, 0).is_empty());
+    }
+}
