@@ -1,4 +1,4 @@
-//! Tests of tables that have holes, and of those that end beyond the file.
+//! Unit tests of `table.rs`.
 
 use std::os::unix::fs::FileExt;
 
