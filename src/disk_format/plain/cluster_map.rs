@@ -42,6 +42,20 @@ impl ClusterMap {
         cluster.read(self.source.as_deref(), self.cluster_size, start, bytes)
     }
 
+    /// Reads a whole cluster, without the holes between the `written` ranges of the file that holds guest data.
+    pub fn read_whole(
+        &self,
+        cluster: &Cluster,
+        written: &[Range<u64>],
+    ) -> Result<Vec<u8>, Unparsable> {
+        let mut bytes = vec![0; self.cluster_size as usize];
+        for data in cluster.data(self.cluster_size, written) {
+            let start = data.start as usize;
+            self.read(cluster, start, &mut bytes[start..data.end as usize])?;
+        }
+        Ok(bytes)
+    }
+
     /// The ranges of the file that holds guest data which are no holes, in bytes.
     pub fn data_segments(&self) -> Result<Vec<Range<u64>>, Unparsable> {
         match &self.source {

@@ -9,6 +9,17 @@ use crate::image::content::{self, BLOCK_BYTES, Contents, ContentsBuilder};
 /// How much is read at once, in bytes.
 const PIECE_BYTES: u64 = 256 << 10;
 
+/// Which holes of an image's file count as zeros.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holes {
+    /// None.
+    Unseen,
+    /// Those that take the place of whole clusters: a copy with a cluster's zeros has that cluster too.
+    OfClusters,
+    /// All.
+    All,
+}
+
 impl Volume {
     /// Whether a guest reads only zeros in a range.
     pub fn is_zero(&self, from: u64, to: u64) -> Result<bool, Unparsable> {
@@ -28,15 +39,15 @@ impl Volume {
 
     /// How the guest's address space is mapped, ascending and without a gap.
     pub fn mapped_ranges(&self) -> Result<Vec<MappedRange>, Unparsable> {
-        self.ranges(false)
+        self.ranges(Holes::Unseen)
     }
 
     /// As [`mapped_ranges`](Self::mapped_ranges), but clusters whose place in the file was never written to count as zeros, which they read as.
     pub fn read_ranges(&self) -> Result<Vec<MappedRange>, Unparsable> {
-        self.ranges(true)
+        self.ranges(Holes::OfClusters)
     }
 
-    fn ranges(&self, sees_holes: bool) -> Result<Vec<MappedRange>, Unparsable> {
+    fn ranges(&self, holes: Holes) -> Result<Vec<MappedRange>, Unparsable> {
         let mut map = Map {
             mapped_ranges: Vec::new(),
             size: self.size,
@@ -54,10 +65,11 @@ impl Volume {
             Store::Blocks(file) => &file.map,
         };
         let below = match &self.below {
-            Some(below) => below.ranges(sees_holes)?,
+            Some(below) => below.ranges(holes)?,
             None => Vec::new(),
         };
         let size = described.cluster_size;
+        let sees_holes = holes != Holes::Unseen;
         let written = sees_holes.then(|| described.data_segments()).transpose()?;
         for (guest, cluster) in &described.clusters {
             map.show(&below, guest.saturating_mul(size));
@@ -67,7 +79,12 @@ impl Volume {
                 map.add(end, matches!(cluster, Cluster::Zero), true);
                 continue;
             };
-            for data in cluster.data(size, written) {
+            let data = cluster.data(size, written);
+            if holes == Holes::OfClusters {
+                map.add(end, data.is_empty(), true);
+                continue;
+            }
+            for data in data {
                 map.add(start.saturating_add(data.start), true, true);
                 map.add(start.saturating_add(data.end), false, true);
             }
@@ -95,7 +112,8 @@ impl Volume {
     ) -> Result<(), Unparsable> {
         let mut reached = 0;
         let mut bytes = vec![0; PIECE_BYTES as usize];
-        for mapped in self.read_ranges()?.iter().filter(|mapped| !mapped.zero) {
+        let mapped_ranges = self.ranges(Holes::All)?;
+        for mapped in mapped_ranges.iter().filter(|mapped| !mapped.zero) {
             let mut place = (mapped.start / BLOCK_BYTES * BLOCK_BYTES).max(reached);
             let end = mapped.end.next_multiple_of(BLOCK_BYTES).min(self.size);
             while place < end {
@@ -109,3 +127,6 @@ impl Volume {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

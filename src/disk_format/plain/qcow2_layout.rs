@@ -221,12 +221,11 @@ impl Layout<'_> {
         if !cluster.has_data(size, &self.data) {
             return Ok(self.reserve(guest));
         }
-        let mut stored = Vec::new();
+        let stored;
         let bytes = match cluster {
             Cluster::New(data) => data.as_slice(),
             _ => {
-                stored.resize(size as usize, 0);
-                self.image.map.read(cluster, 0, &mut stored)?;
+                stored = self.image.map.read_whole(cluster, &self.data)?;
                 stored.as_slice()
             }
         };
@@ -242,10 +241,10 @@ impl Layout<'_> {
         let Entry::At(offset) = entry else {
             return Ok(entry);
         };
-        let file = self.external.unwrap_or(self.file);
-        match cluster {
-            Cluster::New(_) => file.write_all_at(bytes, offset)?,
-            _ => write_sparse(file, bytes, offset)?,
+        match self.external {
+            // There may be other data.
+            Some(external) => external.write_all_at(bytes, offset)?,
+            None => write_sparse(self.file, bytes, offset)?,
         }
         Ok(entry)
     }

@@ -199,9 +199,8 @@ fn commit(file: &ImageFile, directory: &Path) -> Result<(), Unparsable> {
             below.zero(offset, length, false)?;
             continue;
         }
-        let mut bytes = vec![0; length as usize];
-        overlay.qcow2()?.map.read(cluster, 0, &mut bytes)?;
-        below.write(offset, &bytes)?;
+        let bytes = overlay.qcow2()?.map.read_whole(cluster, &written)?;
+        below.write(offset, &bytes[..length as usize])?;
     }
     below.save(false)?;
     overlay.save(false)
