@@ -8,6 +8,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use crate::next::next;
+use crate::reservation;
 
 /// The beginning of the variable: then follow the call, its number from 1, and what comes of it, as in `write:3:eio`.
 const MARK: &[u8] = b"IMGDUEL_FAULT=";
@@ -123,6 +124,11 @@ pub unsafe fn take(variables: *mut *mut c_char) {
     }
 }
 
+/// Whether a fault is wanted.
+pub fn are_wanted() -> bool {
+    KIND.load(Ordering::Relaxed) != Kind::None as u8
+}
+
 /// Counts a call of this kind. Returns what comes of it, if it is the one that fails.
 pub fn strike(kind: Kind) -> Option<Outcome> {
     if KIND.load(Ordering::Relaxed) != kind as u8 || LEFT.fetch_sub(1, Ordering::Relaxed) != 0 {
@@ -152,9 +158,10 @@ pub fn fail(outcome: Outcome) {
     unsafe { *place = error };
 }
 
-/// Functions in place of the C library's: those that are counted as a kind, with their arguments and what they return.
+/// Functions in place of the C library's: those that are counted as a kind, with their arguments and what they return, what is done before them
+/// (or, if that gives something, in place of them), and what a short one is.
 macro_rules! counted {
-    ($($name:ident as $kind:ident ($($argument:ident: $type:ty),*) -> $result:ty, short $short:expr;)*) => {
+    ($($name:ident as $kind:ident ($($argument:ident: $type:ty),*) -> $result:ty, $(before $before:expr,)? short $short:expr;)*) => {
         $(
             #[doc = "In place of the C library's; see [`strike`]."]
             ///
@@ -166,9 +173,13 @@ macro_rules! counted {
                 type Real = unsafe extern "C" fn($($type),*) -> $result;
                 let Some(real) = next!(stringify!($name), Real) else { return -1 };
                 let shorten: fn(Real, $($type),*) -> Option<$result> = $short;
+                let before: &[fn($($type),*) -> Option<$result>] = &[$($before)?];
                 match strike(Kind::$kind) {
-                    // SAFETY: the caller gives what the C library's function takes.
-                    None => unsafe { real($($argument),*) },
+                    None => match before.iter().find_map(|before| before($($argument),*)) {
+                        Some(done) => done,
+                        // SAFETY: the caller gives what the C library's function takes.
+                        None => unsafe { real($($argument),*) },
+                    },
                     Some(Outcome::Short) => {
                         shorten(real, $($argument),*).unwrap_or_else(|| {
                             fail(Outcome::Io);
@@ -206,10 +217,20 @@ counted! {
         short |_, _, _, _, _| None;
     preadv64 as Read (descriptor: c_int, buffers: *const c_void, count: c_int, offset: i64) -> isize,
         short |_, _, _, _, _| None;
-    fallocate as Allocate (descriptor: c_int, mode: c_int, offset: i64, length: i64) -> c_int, short |_, _, _, _, _| None;
-    fallocate64 as Allocate (descriptor: c_int, mode: c_int, offset: i64, length: i64) -> c_int, short |_, _, _, _, _| None;
-    ftruncate as Truncate (descriptor: c_int, length: i64) -> c_int, short |_, _, _| None;
-    ftruncate64 as Truncate (descriptor: c_int, length: i64) -> c_int, short |_, _, _| None;
+    fallocate as Allocate (descriptor: c_int, mode: c_int, offset: i64, length: i64) -> c_int,
+        before |descriptor, mode, offset, length| reservation::put_off(descriptor, mode, offset, length).then_some(0),
+        short |_, _, _, _, _| None;
+    fallocate64 as Allocate (descriptor: c_int, mode: c_int, offset: i64, length: i64) -> c_int,
+        before |descriptor, mode, offset, length| reservation::put_off(descriptor, mode, offset, length).then_some(0),
+        short |_, _, _, _, _| None;
+    ftruncate as Truncate (descriptor: c_int, length: i64) -> c_int, before |descriptor, length| {
+            reservation::before_truncation(descriptor, length);
+            None
+        }, short |_, _, _| None;
+    ftruncate64 as Truncate (descriptor: c_int, length: i64) -> c_int, before |descriptor, length| {
+            reservation::before_truncation(descriptor, length);
+            None
+        }, short |_, _, _| None;
 }
 
 #[cfg(test)]

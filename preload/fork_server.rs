@@ -21,6 +21,7 @@ use crate::inbox::Inbox;
 use crate::key_benchmark;
 use crate::next::{find_all, next};
 use crate::protocol::{EXIT_LOST, call_flag};
+use crate::reservation;
 use crate::settling::settle;
 use crate::single::Single;
 use crate::system;
@@ -154,6 +155,7 @@ pub fn skip_flush(descriptor: c_int) -> c_int {
 
 /// What the C library calls last at the program's end, in place of the loader's function.
 extern "C" fn at_exit() {
+    reservation::take();
     if SPARES_LIBRARIES.load(Ordering::Relaxed) {
         return exit_hook::run_those_of_program();
     }
@@ -235,11 +237,11 @@ fn serve(socket: c_int, inbox: &mut Inbox, main: Main) -> c_int {
             SPARES_LIBRARIES.store(call.has(call_flag::SPARES_LIBRARIES), Ordering::Relaxed);
             key_benchmark::shorten(call.has(call_flag::SHORTENS_BENCHMARKS));
             user_threads::leave_out_threads(false);
-            if call.has(call_flag::SHARES_ITS_THREAD) {
-                user_threads::share_this_thread();
-            }
+            let is_alone =
+                call.has(call_flag::SHARES_ITS_THREAD) && user_threads::share_this_thread();
             // SAFETY: the inbox makes the list of words, ended by a null pointer.
             unsafe { faults::take(call.variables) };
+            reservation::allow(is_alone && !faults::are_wanted());
             // SAFETY: no other thread of the program is there after a fork; the list lies in static memory, as the inbox does.
             unsafe { environ = call.variables };
             return main(call.count(), call.arguments, call.variables);

@@ -66,6 +66,10 @@ pub mod next;
 #[cfg(any(not(standalone), program = "fork_server"))]
 pub mod key_benchmark;
 
+/// Space that is taken when it is known how much of it stays.
+#[cfg(any(not(standalone), program = "fork_server"))]
+pub mod reservation;
+
 /// Threads that share their program's first one.
 #[cfg(any(not(standalone), program = "fork_server"))]
 pub mod user_threads;

@@ -18,7 +18,7 @@ unsafe extern "C" {
 }
 
 /// Every function that has one here in its place.
-const NAMES: [&CStr; 25] = [
+const NAMES: [&CStr; 26] = [
     c"__libc_start_main",
     c"fsync",
     c"fdatasync",
@@ -36,6 +36,7 @@ const NAMES: [&CStr; 25] = [
     c"pread64",
     c"preadv",
     c"preadv64",
+    c"close",
     c"getrusage",
     c"pthread_create",
     c"pthread_mutex_lock",

@@ -118,11 +118,12 @@ fn error_place() -> *mut c_int {
     unsafe { __errno_location() }
 }
 
-/// From now on, detached threads that this thread starts run inside it, where the machine's stacks can be changed here.
-pub fn share_this_thread() {
+/// From now on, detached threads that this thread starts run inside it. False where the machine's stacks cannot be changed here.
+pub fn share_this_thread() -> bool {
     if stack::CAN_BE_CHANGED {
         FIRST.store(own(), Ordering::Relaxed);
     }
+    stack::CAN_BE_CHANGED
 }
 
 /// What is known, if this is the thread that user threads share.

@@ -35,7 +35,7 @@ fn run_in(launcher: &Launcher, directory: &Path, script: &str, limit: Duration) 
 }
 
 /// Returns a call without sandbox and grace period, with a generous time limit.
-fn call<'call>(
+pub fn call<'call>(
     program: &'call Path,
     arguments: &'call [String],
     directory: &'call Path,
@@ -292,7 +292,7 @@ fn exit_hooks_of_libraries_run_for_candidates_but_not_for_the_reference() {
 
 /// Runs a program of QEMU with these words by a launcher for the reference.
 #[cfg(not(missing_qemu_img))]
-fn qemu(launcher: &Launcher, words: &str, directory: &Path, fault: Option<&str>) -> Finished {
+pub fn qemu(launcher: &Launcher, words: &str, directory: &Path, fault: Option<&str>) -> Finished {
     let mut words = words.split(' ').map(str::to_owned);
     let program = which::which(words.next().unwrap()).unwrap();
     let arguments: Vec<String> = words.collect();

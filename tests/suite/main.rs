@@ -45,6 +45,7 @@ mod readers;
 mod refusals;
 mod replay;
 mod reports;
+mod reserved_space;
 #[path = "../ring/mod.rs"]
 mod ring;
 mod sandbox;
