@@ -10,6 +10,7 @@ mod fault;
 mod harness;
 mod inspections;
 mod picture;
+mod preparation;
 mod side_run;
 mod source;
 mod writing;
@@ -35,7 +36,7 @@ use crate::run::evidence::Evidence;
 use crate::run::fixture::Fixtures;
 use crate::run::scratch_dir::{Remover, ScratchDir};
 use crate::run::writers::Writers;
-use crate::tool::request::{Exit, ImageFile, Request};
+use crate::tool::request::{ImageFile, Request};
 use crate::tool::{Support, Tool, same_program};
 use source::Source;
 
@@ -252,6 +253,7 @@ impl DifferentialRunner {
             tool_calls: 0,
             tool_cpu: Duration::ZERO,
             bounds: None,
+            handed_over: 0,
         };
         let mut operations = Vec::with_capacity(wanted.len());
         for index in wanted {
@@ -318,6 +320,8 @@ struct CaseRun<'runner> {
     tool_cpu: Duration,
     /// The resource bounds of the current operation.
     bounds: Option<ResourceBounds>,
+    /// How many of the current operation's first steps left images that the candidate's side was given copies of.
+    handed_over: usize,
 }
 
 impl<'runner> CaseRun<'runner> {
@@ -412,7 +416,7 @@ impl<'runner> CaseRun<'runner> {
         Ok(Performed {
             verdict,
             evidence,
-            is_stuck: is_stuck(&observations.candidate),
+            is_stuck: side_run::is_stuck(&observations.candidate),
         })
     }
 
@@ -423,6 +427,7 @@ impl<'runner> CaseRun<'runner> {
         steps: &[Step],
         with_reference: bool,
     ) -> Result<Observations> {
+        self.handed_over = 0;
         let reference = with_reference
             .then(|| self.run_steps(Side::Reference, steps, None, operation.bounds()))
             .transpose()?;
@@ -440,10 +445,4 @@ impl<'runner> CaseRun<'runner> {
             cross_check: None,
         })
     }
-}
-
-fn is_stuck(side_run: &SideRun) -> bool {
-    side_run.step_results.last().is_some_and(
-        |step_result| matches!(&step_result.answer.exit, Exit::TimedOut(post_mortem) if !post_mortem.is_busy),
-    )
 }

@@ -3,7 +3,7 @@
 //!
 //! The runner makes and uses it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirEntry};
 use std::io;
 use std::iter;
@@ -229,6 +229,36 @@ impl ScratchDir {
             }
         }
         Ok(())
+    }
+
+    /// Gives the candidate's side copies of the reference's files. A file whose holes a copy would not have in the same way is replaced by a copy
+    /// on the reference's side as well, see [`Self::copy_source`].
+    pub fn hand_over(&self, names: &BTreeSet<&String>) -> Result<()> {
+        for name in names {
+            let [ours, theirs] =
+                [Side::Candidate, Side::Reference].map(|side| self.file(side, name));
+            if !theirs.exists() {
+                continue;
+            }
+            if let Some(place) = ours.parent() {
+                fs::create_dir_all(place).map_err(|error| Error::io("make", place, &error))?;
+            }
+            copy_sparse(&theirs, &ours)?;
+            if !is_settled(&theirs) {
+                let hidden = self.path.join("handed-over");
+                copy_sparse(&ours, &hidden)?;
+                fs::rename(&hidden, &theirs)
+                    .map_err(|error| Error::io("replace", &theirs, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes these files of the candidate's side.
+    pub fn take_back(&self, names: &BTreeSet<&String>) {
+        names
+            .iter()
+            .for_each(|name| remove(&self.file(Side::Candidate, name)));
     }
 
     /// Describes the first file of [`Self::keep_originals`] that a side has changed.

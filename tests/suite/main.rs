@@ -40,6 +40,7 @@ mod native;
 mod outsiders;
 mod package;
 mod picture;
+mod prepared_images;
 mod processes;
 mod readers;
 mod refusals;

@@ -46,12 +46,17 @@ impl<'runner> CaseRun<'runner> {
     ) -> Result<SideRun> {
         let mut side_run = SideRun::default();
         let costs = cost::of_steps(steps);
+        let prepared = self.prepared(side, steps);
         self.bounds = None;
         // The file stamps after one step are those before the next.
         let mut before = self.scratch_dir.stamps(side);
         for (index, step) in steps.iter().enumerate() {
             let _step = tracing::trace_span!("step", index, side = side.name()).entered();
             let done = made.and_then(|made| made.step_results.get(index));
+            if let Some(done) = done.filter(|_| index < self.handed_over) {
+                side_run.step_results.push(done.clone());
+                continue;
+            }
             if let Some(done) = done.filter(|_| step.executor == Executor::Once) {
                 side_run.step_results.push(done.clone());
                 if done.answer.succeeded() {
@@ -92,6 +97,9 @@ impl<'runner> CaseRun<'runner> {
             if !goes_on {
                 break;
             }
+            if index + 1 == prepared && self.hand_over(&side_run) {
+                before = self.scratch_dir.stamps(side);
+            }
         }
         Ok(side_run)
     }
@@ -115,7 +123,7 @@ impl<'runner> CaseRun<'runner> {
     }
 
     /// Whether a side's own tool supports the task; it supports none of the harness's own.
-    fn can(&self, side: Side, task: &Task) -> bool {
+    pub(super) fn can(&self, side: Side, task: &Task) -> bool {
         let request = task.request();
         request.is_some_and(|request| self.tool(side).support(request) == Support::Yes)
     }
@@ -335,6 +343,13 @@ impl<'runner> CaseRun<'runner> {
         self.tool_cpu += answer.usage.cpu;
         Ok(answer)
     }
+}
+
+/// Whether the last step timed out without making progress.
+pub(super) fn is_stuck(side_run: &SideRun) -> bool {
+    side_run.step_results.last().is_some_and(
+        |step_result| matches!(&step_result.answer.exit, Exit::TimedOut(post_mortem) if !post_mortem.is_busy),
+    )
 }
 
 /// Makes the directory in which a new image is to lie: tools make none.
