@@ -45,7 +45,7 @@ fn runs(word: &str) -> bool {
 
 /// Waits until no such process runs, because killed processes may need a moment to exit. Returns whether all are gone.
 fn is_gone(word: &str) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(2);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while runs(word) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }

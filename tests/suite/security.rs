@@ -201,7 +201,7 @@ fn is_left_behind(word: &str) -> bool {
             arguments.any(|argument| argument == word.as_bytes())
         })
     };
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while runs() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
     }
