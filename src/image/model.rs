@@ -168,11 +168,11 @@ impl Model {
         self.top = self.top.window(start, length).resized(size);
     }
 
-    /// Converts what a snapshot shows into a new image of `size` bytes without a backing image.
+    /// Converts what a snapshot shows, up to the end of the active image, into a new image of `size` bytes without a backing image.
     pub fn convert_snapshot(&mut self, name: &str, size: u64) {
         let snapshot = self.snapshots.get(name);
         if let Some(view) = snapshot.and_then(|snapshot| snapshot.seen.clone()) {
-            self.top = view;
+            self.top = view.resized(self.top.size);
         }
         self.convert(size);
     }

@@ -105,6 +105,19 @@ fn a_rebase_onto_a_lower_image_shortens_the_chain_and_keeps_the_contents() {
 }
 
 #[test]
+fn a_snapshot_is_cut_at_the_end_of_its_image_before_the_size_of_the_copy_is_rounded_up() {
+    let mut model = Model::new(4096);
+    model.write(&write(0, 4096, 7));
+    model.create_snapshot("a");
+    model.resize(1024);
+    model.convert_snapshot("a", 2048);
+    assert_eq!(
+        model.contents(),
+        Contents::of_writes(2048, &[write(0, 1024, 7)])
+    );
+}
+
+#[test]
 fn a_write_up_to_the_last_byte_that_there_can_be_is_applied_as_far_as_the_image_goes() {
     let mut model = Model::new(4096);
     model.write(&write(0, 4096, 7));
