@@ -182,21 +182,32 @@ impl Contents {
                 second: format!("{:#04x}", theirs[within]),
             });
         }
-        let describe = |run: Option<&Run>| match run {
-            None => "zeros".to_owned(),
-            Some(run) => format!(
-                "data {:016x}{:016x}",
-                run.fingerprint[0], run.fingerprint[1]
-            ),
-        };
         Some(ContentDifference {
             place: ContentPlace::Block {
                 bytes: BLOCK_BYTES,
                 offset,
             },
-            first: describe(mine),
-            second: describe(theirs),
+            first: Run::in_words(mine),
+            second: Run::in_words(theirs),
         })
+    }
+
+    /// What it has at the place of a difference between two others, in the words of [`Self::difference`].
+    pub fn shown_at(&self, place: ContentPlace) -> String {
+        match place {
+            ContentPlace::Size => format!("{} bytes", self.size),
+            ContentPlace::Block { offset, .. } => Run::in_words(self.run_at(offset / BLOCK_BYTES)),
+            ContentPlace::Byte(offset) => match self.run_at(offset / BLOCK_BYTES) {
+                None => format!("{:#04x}", 0),
+                Some(Run {
+                    sample: Some(sample),
+                    ..
+                }) => {
+                    format!("{:#04x}", sample[(offset % BLOCK_BYTES) as usize])
+                }
+                run => Run::in_words(run),
+            },
+        }
     }
 
     fn run_at(&self, block: u64) -> Option<&Run> {
@@ -223,6 +234,19 @@ impl Contents {
                 Some(mine.first)
             }
             (Some(mine), Some(theirs)) => Some(mine.first + mine.count.min(theirs.count)),
+        }
+    }
+}
+
+impl Run {
+    /// A block of a run, or one that no run has.
+    fn in_words(run: Option<&Self>) -> String {
+        match run {
+            None => "zeros".to_owned(),
+            Some(run) => format!(
+                "data {:016x}{:016x}",
+                run.fingerprint[0], run.fingerprint[1]
+            ),
         }
     }
 }

@@ -41,7 +41,9 @@ impl Shows {
         match values {
             [Some(true), Some(false)] => Some(Self::ZerosForData),
             [Some(false), Some(true)] => Some(Self::DataForZeros),
-            [Some(false), Some(false)] => Some(Self::OtherData),
+            [Some(false), Some(false)] if difference.candidate != difference.reference => {
+                Some(Self::OtherData)
+            }
             _ => None,
         }
     }
@@ -79,6 +81,7 @@ mod tests {
         assert_eq!(of("data 00ff", "0x12"), Some(Shows::OtherData));
         for values in [
             ("0x00", "0x00"),
+            ("data 00ff", "data 00ff"),
             ("exit 0", "0x12"),
             ("0x123", "0x00"),
             ("0xzz", "0x00"),

@@ -81,3 +81,30 @@ fn inconsistent_contents_are_refused() {
     }
     assert!(read(&run(&[sound, sound].join(","))).is_err());
 }
+
+#[test]
+fn a_third_witness_is_asked_at_the_place_where_two_others_differ() {
+    let with = |offset: usize, byte: u8| {
+        let mut bytes = vec![0; 4 * BLOCK_BYTES as usize];
+        bytes[5000] = 7;
+        bytes[offset] = byte;
+        let mut builder = ContentsBuilder::new(bytes.len() as u64);
+        builder.add(0, &bytes);
+        builder.finish()
+    };
+    let (ours, expected, theirs) = (with(9000, 1), with(9000, 2), with(100, 3));
+    let found = ours.difference(&expected).unwrap();
+    assert_eq!(found.place, ContentPlace::Byte(9000));
+    assert_eq!(ours.shown_at(found.place), found.first);
+    assert_eq!(expected.shown_at(found.place), found.second);
+    // What differs in the third lies elsewhere.
+    assert_eq!(theirs.shown_at(found.place), "0x00");
+    assert_eq!(theirs.shown_at(ContentPlace::Byte(5000)), "0x07");
+    let block = ContentPlace::Block {
+        bytes: BLOCK_BYTES,
+        offset: 8192,
+    };
+    assert_eq!(theirs.shown_at(block), "zeros");
+    assert!(ours.shown_at(block).starts_with("data "));
+    assert_eq!(ours.shown_at(ContentPlace::Size), "16384 bytes");
+}

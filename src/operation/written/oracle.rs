@@ -82,6 +82,9 @@ fn finding(
         other == wrong || (is_refusal(other) && is_refusal(wrong))
     });
     let told = match (&their_wrong, theirs) {
+        (Some(other), Some(theirs)) if other.subject != wrong.subject => {
+            elsewhere(wrong, other, theirs)
+        }
         (Some(other), _) => other.told.clone(),
         (None, Some(theirs)) => match theirs.answer.exit {
             Exit::Success => wrong.expected.clone(),
@@ -97,6 +100,18 @@ fn finding(
         (false, _) => Blame::Candidate,
     };
     Finding::of_difference(wrong.kind, difference).blamed(blame)
+}
+
+/// What the reference says where the candidate is wrong, if it is wrong itself in something else.
+fn elsewhere(wrong: &Wrong, other: &Wrong, theirs: &StepResult) -> String {
+    match (
+        wrong.subject.content_place(),
+        theirs.answer.report.contents(),
+    ) {
+        (Some(place), Some(contents)) => contents.shown_at(place),
+        _ if other.subject.is_exit() => other.told.clone(),
+        _ => format!("{}: {}", other.subject, other.told),
+    }
 }
 
 /// Compares predictions of both tools: the recipe does not determine them.
