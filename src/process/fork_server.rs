@@ -50,12 +50,12 @@ pub struct ForkServer(pub(super) Server);
 impl ForkServer {
     /// Loads the tool; the error says why it does not answer as a fork server. It serves many scratch directories, so
     /// it may itself write below `place`, which contains them; each of its children then confines itself to its own.
-    /// With a zygote, it inherits no descriptors.
+    /// With a zygote, it inherits no descriptors. `environment` is for the loading alone: a call has its own.
     pub fn start(
         program: &Path,
         preload: &Preload,
-        policy: &SandboxPolicy,
-        place: Option<&Path>,
+        (policy, place): (&SandboxPolicy, Option<&Path>),
+        environment: &[(&str, &str)],
     ) -> Result<Self, String> {
         let run = place.and_then(scratch::is_run_directory);
         let library = preload.file.opened().map_err(|error| error.to_string())?;
@@ -73,6 +73,7 @@ impl ForkServer {
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(CHILD_ENVIRONMENT)
+            .envs(environment.iter().copied())
             .envs(passed().iter().cloned())
             .env("LD_PRELOAD", LIBRARY_PATH)
             // Symbols that are bound here need not be bound in every child.
