@@ -40,15 +40,7 @@ impl Cluster {
     /// Whether it may hold anything but zeros: not if it never got any, or if its place in the file is a hole. `written` are the file's ranges that hold
     /// data, ascending, in bytes.
     pub fn has_data(&self, cluster_size: u64, written: &[Range<u64>]) -> bool {
-        match self {
-            Self::Zero | Self::Reserved => false,
-            Self::Stored(offset) => {
-                let first = written.partition_point(|data| data.end <= *offset);
-                let is_over = |data: &Range<u64>| data.start < offset + cluster_size;
-                written.get(first).is_some_and(is_over)
-            }
-            Self::Compressed { .. } | Self::New(_) => true,
-        }
+        !self.data(cluster_size, written).is_empty()
     }
 
     /// The parts of it that may hold anything but zeros, ascending, in bytes behind its beginning; `written` as for [`has_data`](Self::has_data).
