@@ -53,15 +53,12 @@ pub unsafe extern "C" fn pwritev(
     count: c_int,
     offset: i64,
 ) -> isize {
-    if count == 1 {
-        // SAFETY: there is one buffer.
-        let IoVec { base, length } = unsafe { buffers.read() };
-        if length >= LONG_BYTES {
-            // SAFETY: the caller has filled it.
-            let bytes = unsafe { core::slice::from_raw_parts(base, length) };
-            if write(file, bytes, offset).is_some() {
-                return length as isize;
-            }
+    // SAFETY: the caller says that there are so many.
+    if let Some(buffer) = unsafe { long_one(buffers, count) } {
+        // SAFETY: the caller has filled it.
+        let bytes = unsafe { core::slice::from_raw_parts(buffer.base, buffer.length) };
+        if write(file, bytes, offset).is_some() {
+            return buffer.length as isize;
         }
     }
     match next!("pwritev", Call) {
@@ -81,21 +78,30 @@ pub unsafe extern "C" fn preadv(
     count: c_int,
     offset: i64,
 ) -> isize {
-    if count == 1 {
-        // SAFETY: there is one buffer.
-        let IoVec { base, length } = unsafe { buffers.read() };
-        if length >= LONG_BYTES {
-            let buffer = Buffer { base, length };
-            if let Some(read) = read(file, &buffer, offset) {
-                return read as isize;
-            }
-        }
+    // SAFETY: the caller says that there are so many.
+    let buffer = unsafe { long_one(buffers, count) };
+    if let Some(read) = buffer.and_then(|buffer| read(file, &buffer, offset)) {
+        return read as isize;
     }
     match next!("preadv", Call) {
         // SAFETY: these are the caller's arguments.
         Some(next) => unsafe { next(file, buffers, count, offset) },
         None => -1,
     }
+}
+
+/// The buffer, if it is the only one and long.
+///
+/// # Safety
+///
+/// There are `count` buffers.
+unsafe fn long_one(buffers: *const IoVec, count: c_int) -> Option<IoVec> {
+    if count != 1 {
+        return None;
+    }
+    // SAFETY: there is one buffer.
+    let buffer = unsafe { buffers.read() };
+    (buffer.length >= LONG_BYTES).then_some(buffer)
 }
 
 /// Writes all, with holes. `None` if something failed: what was written by then is what should be there.
@@ -160,14 +166,8 @@ fn is_zero(block: &[u8]) -> bool {
     *block == [0; BLOCK_BYTES][..block.len()]
 }
 
-/// Where a caller wants what is read.
-struct Buffer {
-    base: *mut u8,
-    length: usize,
-}
-
 /// Reads what there is up to the buffer's length, and returns its length. `None` if something failed.
-fn read(file: c_int, buffer: &Buffer, offset: i64) -> Option<usize> {
+fn read(file: c_int, buffer: &IoVec, offset: i64) -> Option<usize> {
     let _kept = Position::in_file(file)?;
     let length = seek(file, 0, SEEK_END)?;
     let end = offset.checked_add(buffer.length as i64)?.min(length);

@@ -122,7 +122,7 @@ impl Launcher {
     }
 
     /// Returns the launcher for the reference: forked calls omit the destructors of its libraries, which are a
-    /// fifteenth of its CPU time and not under test.
+    /// fifteenth of its CPU time and not under test, and its C library allocates as [`REFERENCE_ALLOCATION`] says.
     pub fn for_reference(&self) -> Arc<Self> {
         let omissions = Omissions {
             library_destructors: true,

@@ -20,6 +20,14 @@ fn told(call: &Call, name: &str, word: &str) -> bool {
     call.is(name) && call.says(word)
 }
 
+/// The option that names a backing file, with the last part of the name alone.
+fn without_its_directory(word: &str) -> String {
+    match word.rsplit_once('/') {
+        Some((_, last)) => format!("backing_file={last}"),
+        None => word.to_owned(),
+    }
+}
+
 /// Returns a call with the value of each word that begins so replaced.
 fn replaced(call: &Call, beginning: &str, change: fn(&str) -> String) -> Option<Effect> {
     let arguments = call.arguments.iter().map(|word| match word {
@@ -98,12 +106,8 @@ pub const PLACED: &[ReaderLie] = &[
         r#""directory":"#,
         |call| {
             let is_made = call.is("create") && !begins(call, "backing_file=json:");
-            let last = |word: &str| match word.rsplit_once('/') {
-                Some((_, last)) => format!("backing_file={last}"),
-                None => word.to_owned(),
-            };
             is_made
-                .then(|| replaced(call, "backing_file=", last))
+                .then(|| replaced(call, "backing_file=", without_its_directory))
                 .flatten()
                 .map(without_opening)
         },
@@ -137,12 +141,8 @@ pub const PLACED: &[ReaderLie] = &[
         r#""names":"absolute""#,
         |call| {
             let is_absolute = call.is("create") && begins(call, "backing_file=/");
-            let last = |word: &str| match word.rsplit_once('/') {
-                Some((_, last)) => format!("backing_file={last}"),
-                None => word.to_owned(),
-            };
             is_absolute
-                .then(|| replaced(call, "backing_file=/", last))
+                .then(|| replaced(call, "backing_file=/", without_its_directory))
                 .flatten()
                 .map(without_opening)
         },

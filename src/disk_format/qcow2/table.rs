@@ -39,7 +39,9 @@ impl Table {
             let whole = (data.end - offset)
                 .next_multiple_of(ENTRY_BYTES)
                 .min(length);
-            pieces.push((start, image.read(what, offset + start, whole - start)?));
+            let mut bytes = vec![0; (whole - start) as usize];
+            image.read_into(&mut bytes, offset + start)?;
+            pieces.push((start, bytes));
         }
         Ok(Self { pieces })
     }
