@@ -53,32 +53,33 @@ impl WriteWatch {
         Ok(watch)
     }
 
-    /// Watches a regular file from now on, whatever other names it has.
-    pub fn add(&mut self, path: &Path) -> io::Result<()> {
+    /// Watches a regular file from now on, whatever other names it has, and returns the number by which [`WriteWatch::seen`] names it.
+    pub fn add(&mut self, path: &Path) -> io::Result<i32> {
         let inotify = self.inotify.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        self.numbers
-            .push(inotify::add_watch(inotify, path, WRITES)?);
-        Ok(())
+        let number = inotify::add_watch(inotify, path, WRITES)?;
+        self.numbers.push(number);
+        Ok(number)
     }
 
-    /// Whether somebody may have written to one of the files since the last query, or one was removed: its inode may
-    /// have been reused.
+    /// Whether somebody may have written to one of the files since the last query, or one was removed.
     pub fn has_seen_any(&self) -> bool {
-        let Some(inotify) = &self.inotify else {
-            return true;
-        };
+        self.seen().is_none_or(|numbers| !numbers.is_empty())
+    }
+
+    /// The files to which somebody may have written since the last query, and those that were removed: their inodes may have been reused.
+    /// `None` if it may have been any.
+    pub fn seen(&self) -> Option<Vec<i32>> {
+        let inotify = self.inotify.as_ref()?;
         let mut space = [MaybeUninit::uninit(); EVENTS_BYTES];
         let mut events = Reader::new(inotify, &mut space);
+        let mut seen = Vec::new();
         loop {
             match events.next() {
-                Ok(event) => {
-                    let is_lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
-                    if is_lost || self.numbers.contains(&event.wd()) {
-                        return true;
-                    }
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return error != Errno::AGAIN,
+                Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => return None,
+                Ok(event) if self.numbers.contains(&event.wd()) => seen.push(event.wd()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Some(seen),
+                Err(_) => return None,
             }
         }
     }

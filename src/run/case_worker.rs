@@ -8,9 +8,11 @@ mod pool;
 mod regions;
 
 use std::io::{self, BufRead, Write};
+use std::panic;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -110,7 +112,9 @@ fn serve(runner: &DifferentialRunner, input: impl BufRead, mut output: impl Writ
         let case: Case = serde_json::from_str(&line.map_err(failed)?)
             .map_err(|error| Error::system(error.to_string()))?;
         let started = process::own_cpu_time();
-        let mut report = tried(runner, &case)?;
+        // Each case has its own thread, so that hash maps start with the same keys whatever came before.
+        let tried = thread::scope(|scope| scope.spawn(|| tried(runner, &case)).join());
+        let mut report = tried.unwrap_or_else(|panic| panic::resume_unwind(panic))?;
         report.cpu_ns = (process::own_cpu_time() - started).as_nanos() as u64;
         serde_json::to_writer(&mut output, &report).map_err(|error| failed(error.into()))?;
         output

@@ -97,7 +97,7 @@ impl<'image> SharedCopy<'image> {
         for path in &self.image.taken {
             let name = path.file_name().unwrap_or_default();
             let path = root.path().join(name);
-            watch = watch.and_then(|mut watch| watch.add(&path).ok().map(|()| watch));
+            watch = watch.and_then(|mut watch| watch.add(&path).ok().map(|_| watch));
             files.push(Copied {
                 state: state(&path)?,
                 name: name.to_owned(),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::adapter::{self, protocol::Hello};
-use super::library::hosting::{Delivery, Hosted};
+use super::library::hosting::Hosted;
 use super::{CallContext, Capabilities, Reproducer, Support, Tool, embedded, worker};
 use crate::base::error::Result;
 use crate::process::Captured;
@@ -55,12 +55,8 @@ impl Tool for InProcess {
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         let started = Instant::now();
-        let response = worker::answer(
-            self.library,
-            request,
-            call_context.directory,
-            Delivery::Inside,
-        );
+        let response =
+            worker::answer_in_this_thread(self.library, request, call_context.directory);
         // The CPU time is counted for the case as a whole.
         let (mut answer, _) = adapter::answer(
             request.kind(),

@@ -4,7 +4,9 @@
 //! adapter protocol. A panic, an abort, a hang or a runaway allocation affects only that process and becomes an answer:
 //! see [`Pool`](super::adapter::Pool).
 
+use std::any::Any;
 use std::io::{self, BufRead, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::thread;
 
@@ -46,7 +48,7 @@ pub(super) fn serve(
 }
 
 /// Asks a library in a thread of its own, and turns a panic into an answer.
-pub(super) fn answer(
+fn answer(
     library: &dyn Hosted,
     request: &Request,
     directory: &Path,
@@ -54,23 +56,34 @@ pub(super) fn answer(
 ) -> Response {
     // Each request has its own thread, so that hash maps start with the same keys whatever came before. After a panic
     // the worker is discarded, so no broken state is reused.
-    let answered = thread::scope(|scope| {
+    thread::scope(|scope| {
         let asked = || library.answer(request, directory, delivery);
         scope.spawn(asked).join()
-    });
-    answered.unwrap_or_else(|payload| {
-        let text = payload.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| {
-            payload
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-        });
-        let panicked = Some(text.unwrap_or_else(|| "a panic without a message".to_owned()));
-        Response {
-            panicked,
-            ..Response::default()
-        }
     })
+    .unwrap_or_else(panicked)
+}
+
+/// Asks a library in this thread, and turns a panic into an answer. The process answers nothing after a panic.
+pub(super) fn answer_in_this_thread(
+    library: &dyn Hosted,
+    request: &Request,
+    directory: &Path,
+) -> Response {
+    let asked = || library.answer(request, directory, Delivery::Inside);
+    panic::catch_unwind(AssertUnwindSafe(asked)).unwrap_or_else(panicked)
+}
+
+fn panicked(payload: Box<dyn Any + Send>) -> Response {
+    let text = payload.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| {
+        payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+    });
+    Response {
+        panicked: Some(text.unwrap_or_else(|| "a panic without a message".to_owned())),
+        ..Response::default()
+    }
 }
 
 #[cfg(test)]

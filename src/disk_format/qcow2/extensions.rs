@@ -30,6 +30,9 @@ const BITMAPS_BYTES_MAX: u64 = 64 << 20;
 /// The most ranges of set bits that are returned for one image.
 const DIRTY_RANGES_MAX: usize = 1 << 20;
 
+/// How much of the first cluster is read at first, in bytes: seldom is anything behind it.
+const HEAD_BYTES: u64 = 4096;
+
 /// The length of the fixed part of a directory entry, in bytes.
 const ENTRY_BYTES: usize = 24;
 
@@ -68,14 +71,22 @@ pub(super) struct StoredBitmap {
 impl Extensions {
     /// Reads the extensions and fields in the first cluster. Fails if an extension does not end there.
     pub fn read(image: &ImageBytes, header: &Header) -> Result<Self, Unparsable> {
-        let first = image.read("the header", 0, header.cluster_size())?;
+        let parse = |length| Self::parse(&image.read("the header", 0, length)?, header);
+        match parse(header.cluster_size().min(HEAD_BYTES)) {
+            Ok((extensions, end)) if end <= HEAD_BYTES as usize => Ok(extensions),
+            _ => Ok(parse(header.cluster_size())?.0),
+        }
+    }
+
+    /// Returns the extensions and fields in `first`, the beginning of the first cluster, and where what they tell ends in it.
+    fn parse(first: &[u8], header: &Header) -> Result<(Self, usize), Unparsable> {
         let field = |offset: usize, from: u32| match header.version >= from {
-            true => number::<8>(&first, offset),
+            true => number::<8>(first, offset),
             false => 0,
         };
         let (backing, length) = (
-            number::<8>(&first, 8) as usize,
-            number::<4>(&first, 16) as usize,
+            number::<8>(first, 8) as usize,
+            number::<4>(first, 16) as usize,
         );
         let name = first
             .get(backing..backing.saturating_add(length))
@@ -83,15 +94,15 @@ impl Extensions {
         let has_backing = backing != 0;
         let header_length = match header.version {
             2 => 72,
-            _ => number::<4>(&first, 100) as usize,
+            _ => number::<4>(first, 100) as usize,
         };
         let mut found = BTreeMap::new();
         let mut place = header_length;
         let end = if has_backing { backing } else { first.len() };
         while place + 8 <= end {
             let (kind, length) = (
-                number::<4>(&first, place),
-                number::<4>(&first, place + 4) as usize,
+                number::<4>(first, place),
+                number::<4>(first, place + 4) as usize,
             );
             if kind == 0 {
                 break;
@@ -105,20 +116,23 @@ impl Extensions {
             found.insert(kind, data.to_vec());
             place += 8 + length.next_multiple_of(8);
         }
-        Ok(Self {
+        // The header of one more extension would stand here, if there was room for it.
+        let last = (place + 8).min(if has_backing { backing } else { usize::MAX });
+        let extensions = Self {
             found,
             compatible_features: field(80, 3),
             autoclear_features: field(88, 3),
-            crypt_method: number::<4>(&first, 32),
+            crypt_method: number::<4>(first, 32),
             backing_file: match has_backing {
                 true => String::from_utf8_lossy(name).into_owned(),
                 false => String::new(),
             },
             compression_type: match header_length > 104 {
-                true => number::<1>(&first, 104),
+                true => number::<1>(first, 104),
                 false => 0,
             },
-        })
+        };
+        Ok((extensions, last.max(backing.saturating_add(length))))
     }
 
     /// The facts that two images of the same recipe must share, by name.
@@ -360,3 +374,6 @@ fn mark(dirty: &mut Vec<(u64, u64)>, start: u64, end: u64) {
         _ => dirty.push((start, end)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::image::content::{data_segments, each_piece, open_regular};
+use crate::image::content::{data_segments, each_piece, is_zero, open_regular};
 use crate::process::write_watch::{WriteWatch, identity};
 
 /// The maximum number of files whose state a thread remembers.
@@ -65,9 +65,8 @@ pub(super) struct FileState {
     length: u64,
     segments: Arc<[Range<u64>]>,
     reserve: Reserve,
+    /// A hash of the blocks that hold more than zeros, and of their places: with the length, it tells all bytes.
     hash: u128,
-    /// A hash of what a guest can read: holes and zeros are equal.
-    bytes_hash: u128,
     /// The modification time.
     modified: Option<SystemTime>,
 }
@@ -117,19 +116,18 @@ impl FileState {
     fn read_from(path: &Path) -> io::Result<Self> {
         let file = open_regular(path)?;
         let segments = data_segments(&file)?;
-        let (mut hash, mut bytes_hash) = (Xxh3::new(), Xxh3::new());
+        let mut hash = Xxh3::new();
         for segment in &segments {
             each_piece(&file, segment.clone(), |start, bytes| {
-                hash.update(bytes);
                 // Blocks are aligned to the file, not to the segment.
                 let mut place = start;
                 let mut rest = bytes;
                 while !rest.is_empty() {
                     let end = (place / BLOCK_BYTES + 1) * BLOCK_BYTES;
                     let (block, behind) = rest.split_at(rest.len().min((end - place) as usize));
-                    if block.iter().any(|byte| *byte != 0) {
-                        bytes_hash.update(&place.to_le_bytes());
-                        bytes_hash.update(block);
+                    if !is_zero(block) {
+                        hash.update(&place.to_le_bytes());
+                        hash.update(block);
                     }
                     place += block.len() as u64;
                     rest = behind;
@@ -146,7 +144,6 @@ impl FileState {
             reserve: Reserve::from_sizes(length, data, found.blocks() * HOST_BLOCK_BYTES),
             segments: segments.into(),
             hash: hash.digest128(),
-            bytes_hash: bytes_hash.digest128(),
             modified: found.modified().ok(),
         })
     }
@@ -154,7 +151,7 @@ impl FileState {
     /// Whether a file in this state is unchanged, or at least was not written to: the system may later report the holes
     /// of reserved, unused space differently.
     pub(super) fn is_as_before(&self, now: &Self) -> bool {
-        let same_bytes = (self.length, self.bytes_hash) == (now.length, now.bytes_hash);
+        let same_bytes = (self.length, self.hash) == (now.length, now.hash);
         self == now || (same_bytes && self.modified == now.modified)
     }
 
@@ -174,31 +171,45 @@ impl FileState {
     }
 }
 
-/// The files that were read, by device and inode; each has been watched since before that.
+/// The files that were read.
 #[derive(Default)]
 struct Memory {
-    states: HashMap<(u64, u64), FileState>,
+    /// By device and inode.
+    files: HashMap<(u64, u64), Remembered>,
     watch: Option<WriteWatch>,
+}
+
+/// A file that was read, and has been watched since before that.
+struct Remembered {
+    state: FileState,
+    /// The watch's number of it.
+    number: i32,
 }
 
 impl Memory {
     fn forget_what_changed(&mut self) {
-        let is_full = self.states.len() >= REMEMBERED_MAX;
-        if is_full || self.watch.as_ref().is_none_or(WriteWatch::has_seen_any) {
-            self.states.clear();
-            self.watch = WriteWatch::begin().ok();
+        let seen = self.watch.as_ref().and_then(WriteWatch::seen);
+        match seen {
+            Some(seen) if self.files.len() < REMEMBERED_MAX => {
+                self.files.retain(|_, file| !seen.contains(&file.number));
+            }
+            _ => {
+                self.files.clear();
+                self.watch = WriteWatch::begin().ok();
+            }
         }
     }
 
     fn state(&mut self, path: &Path) -> io::Result<FileState> {
         let identity = identity(path)?;
-        if let Some(state) = self.states.get(&identity) {
-            return Ok(state.clone());
+        if let Some(file) = self.files.get(&identity) {
+            return Ok(file.state.clone());
         }
-        let watched = self.watch.as_mut().map(|watch| watch.add(path));
+        let number = self.watch.as_mut().and_then(|watch| watch.add(path).ok());
         let state = FileState::read_from(path)?;
-        if watched.is_some_and(|added| added.is_ok()) {
-            self.states.insert(identity, state.clone());
+        if let Some(number) = number {
+            let state = state.clone();
+            self.files.insert(identity, Remembered { state, number });
         }
         Ok(state)
     }

@@ -2,16 +2,18 @@
 //!
 //! Used by the launcher in its mode `check`. Parts of the output that differ each time (durations, the number of blocks
 //! on the host, the date of a snapshot, random identifiers) are masked. All files must have the same lengths
-//! afterwards.
+//! afterwards, and the same bytes, if there is nothing in them that a tool draws anew or dates. Requests that are under
+//! way together end in any order.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::error::{Error, Result};
-use crate::image::content::copy_sparse;
+use crate::image::content::{Contents, copy_sparse, open_regular};
 use crate::process::{Ending, Finished, Invocation};
 
 /// The result so far.
@@ -26,7 +28,15 @@ struct Trace {
     ending: String,
     stdout: String,
     stderr: String,
-    files: BTreeMap<String, u64>,
+    files: BTreeMap<String, FileTrace>,
+}
+
+/// What must be the same of a file.
+#[derive(PartialEq)]
+struct FileTrace {
+    length: u64,
+    /// Its bytes, if they must be the same.
+    bytes: Option<Contents>,
 }
 
 impl Comparison {
@@ -44,7 +54,7 @@ impl Comparison {
             empty(directory).map_err(failed)?;
             copy_files(before.path(), directory)?;
             let finished = way()?;
-            let trace = Trace::from_finished(&finished, directory).map_err(failed)?;
+            let trace = Trace::from_finished(&finished, invocation).map_err(failed)?;
             Ok::<_, Error>((finished, trace))
         };
         let [first, second] = ways;
@@ -74,25 +84,35 @@ impl Comparison {
 }
 
 impl Trace {
-    fn from_finished(finished: &Finished, directory: &Path) -> io::Result<Self> {
+    fn from_finished(finished: &Finished, invocation: &Invocation<'_>) -> io::Result<Self> {
+        let is_in_order = !overlaps(invocation.input.unwrap_or_default());
         let mut files = BTreeMap::new();
-        for entry in fs::read_dir(directory)? {
+        for entry in fs::read_dir(invocation.directory)? {
             let entry = entry?;
+            let path = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
-            files.insert(
-                name,
-                comparable_length(&entry.path(), entry.metadata()?.len())?,
-            );
+            let file = FileTrace {
+                length: comparable_length(&path, entry.metadata()?.len())?,
+                bytes: match is_in_order && path.is_file() {
+                    true => comparable_bytes(&path)?,
+                    false => None,
+                },
+            };
+            files.insert(name, file);
         }
         let ending = match &finished.ending {
             // The CPU time is never the same twice.
             Ending::TimedOut(_) => "ran out of time".to_owned(),
             ending => format!("{ending:?}"),
         };
+        let told = |text: String| match is_in_order {
+            true => masked(&text),
+            false => in_any_order(&masked(&text)),
+        };
         Ok(Self {
             ending,
-            stdout: masked(&finished.stdout.text()),
-            stderr: masked(&finished.stderr.text()),
+            stdout: told(finished.stdout.text()),
+            stderr: told(finished.stderr.text()),
             files,
         })
     }
@@ -122,12 +142,17 @@ impl Trace {
                 return Some(format!("{name}: '{one}' when spawned, '{two}' when forked"));
             }
         }
-        (files != &other.files).then(|| {
-            format!(
-                "files {files:?} when spawned, {:?} when forked",
-                other.files
-            )
-        })
+        let lengths = |files: &BTreeMap<String, FileTrace>| {
+            let lengths = files.iter().map(|(name, file)| (name.clone(), file.length));
+            lengths.collect::<BTreeMap<_, _>>()
+        };
+        let (one, two) = (lengths(files), lengths(&other.files));
+        if one != two {
+            return Some(format!("files {one:?} when spawned, {two:?} when forked"));
+        }
+        let mut names = files.keys();
+        let differing = names.find(|name| files.get(*name) != other.files.get(*name));
+        differing.map(|name| format!("other bytes in {name}"))
     }
 }
 
@@ -142,11 +167,28 @@ const VOLATILE: [&str; 6] = [
     "disk size:",
 ];
 
+/// What qemu-io says before it reads a command.
+const PROMPT: &str = "qemu-io> ";
+
 /// The beginning of names of block nodes.
 const NODE: &str = "#block";
 
 /// Parts of qemu-io's lines about its speed, and of the dates in a list of snapshots.
 const VOLATILE_WITHIN: [&str; 2] = [" ops; ", "\"date-"];
+
+/// Whether qemu-io begins a request before the last one has ended.
+fn overlaps(input: &[u8]) -> bool {
+    let mut lines = input.split(|byte| *byte == b'\n');
+    lines.any(|line| line.starts_with(b"aio_"))
+}
+
+/// The lines without prompts, in alphabetical order: which request ends first is a matter of chance.
+fn in_any_order(text: &str) -> String {
+    let lines = text.lines().map(|line| line.trim_start_matches(PROMPT));
+    let mut lines: Vec<&str> = lines.collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
 
 fn masked(text: &str) -> String {
     let is_volatile = |line: &str| {
@@ -192,6 +234,41 @@ fn comparable_length(path: &Path, length: u64) -> io::Result<u64> {
     let lines = text.split(|byte| *byte == b'\n');
     let others = lines.filter(|line| !line.starts_with(b"CID="));
     Ok(others.map(|line| line.len() as u64 + 1).sum())
+}
+
+/// How the files of formats begin in which a tool draws something at random or writes a date: identifiers of vmdk, vhdx, vdi and vpc, and
+/// the keys of LUKS. A fixed vpc image has its header at its end.
+const DRAWN: [&[u8]; 7] = [
+    b"KDMV", b"COWD", DESCRIPTOR, b"vhdxfile", b"<<< ", VPC, b"LUKS",
+];
+const VPC: &[u8] = b"conectix";
+const VPC_HEADER_BYTES: u64 = 512;
+
+/// "Header" of the qcow2 specification: the magic number, the encryption method at offset 32 and the number of snapshots at 60.
+const QCOW2: &[u8] = b"QFI\xfb";
+const QCOW2_DRAWN: [usize; 2] = [32, 60];
+
+/// Returns a file's bytes; `None` if something in them may differ each time.
+fn comparable_bytes(path: &Path) -> io::Result<Option<Contents>> {
+    let file = open_regular(path)?;
+    let length = file.metadata()?.len();
+    let part = |offset: u64| -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; VPC_HEADER_BYTES.min(length - offset) as usize];
+        file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    };
+    let (head, tail) = (part(0)?, part(length.saturating_sub(VPC_HEADER_BYTES))?);
+    let is_drawn_in_qcow2 = head.starts_with(QCOW2)
+        && QCOW2_DRAWN
+            .iter()
+            .any(|place| head.get(*place..place + 4) != Some(&[0; 4]));
+    match DRAWN.iter().any(|magic| head.starts_with(magic))
+        || tail.starts_with(VPC)
+        || is_drawn_in_qcow2
+    {
+        true => Ok(None),
+        false => Ok(Some(Contents::of_raw_file(path).map_err(io::Error::other)?)),
+    }
 }
 
 /// Copies the files of a directory, with their holes and modification times, which show the files that a call touches.
@@ -255,6 +332,44 @@ mod tests {
         }
         assert_ne!(length(&format!("{head}CID=a2\n")), expected);
         assert_eq!(length("CID=a28384b\n"), 12);
+    }
+
+    #[test]
+    fn bytes_are_compared_of_files_in_which_nothing_is_drawn_or_dated() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("image");
+        let are_compared = |head: &[u8], tail: &[u8]| {
+            let bytes = [head, &[0; 8192], tail].concat();
+            fs::write(&path, bytes).unwrap();
+            comparable_bytes(&path).unwrap().is_some()
+        };
+        let plain = [&b"QFI\xfb\0\0\0\x03"[..], &[0; 96]].concat();
+        let with = |place: usize| {
+            let mut bytes = plain.clone();
+            bytes[place + 3] = 1;
+            bytes
+        };
+        assert!(are_compared(&plain, &[]) && are_compared(b"", &[]));
+        assert!(!are_compared(&with(32), &[]) && !are_compared(&with(60), &[]));
+        for magic in DRAWN {
+            assert!(!are_compared(magic, &[]));
+        }
+        let footer = [VPC, &[0; 504]].concat();
+        assert!(!are_compared(b"", &footer));
+        fs::write(&path, "QFI\u{fb}").unwrap();
+        assert!(comparable_bytes(&path).unwrap().is_some());
+        fs::write(&path, b"QFI\xfb").unwrap();
+        assert!(comparable_bytes(&path).unwrap().is_none());
+    }
+
+    #[test]
+    fn requests_that_are_under_way_together_end_in_any_order() {
+        assert!(overlaps(b"read 0 512\naio_write 0 512\naio_flush\n") && overlaps(b"aio_flush"));
+        assert!(!overlaps(b"read 0 512\nwrite -P 1 0 512\n"));
+        let told = "qemu-io> qemu-io> wrote 2/2 bytes at offset 4\nqemu-io> wrote 1/1 bytes at offset 0";
+        let otherwise = "qemu-io> wrote 1/1 bytes at offset 0\nqemu-io> qemu-io> wrote 2/2 bytes at offset 4";
+        assert_eq!(in_any_order(told), in_any_order(otherwise));
+        assert_ne!(in_any_order(told), in_any_order(&otherwise.replace("2/2", "1/2")));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
@@ -22,6 +23,9 @@ const WHOLE_BYTES_MAX: u64 = 1 << 30;
 
 /// The number of bytes that are read or written at once.
 const PIECE_BYTES: u64 = 1 << 20;
+
+/// A buffer of pieces, for reuse: of a new one, each page costs a page fault.
+static BUFFER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// How contents leave a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,7 +270,15 @@ fn each_piece<L: Library>(
     range: Range<u64>,
     mut visit: impl FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut buffer = vec![0; PIECE_BYTES.min(range.end.saturating_sub(range.start)) as usize];
+    // What another thread uses right now is not waited for.
+    let mut own = Vec::new();
+    let mut kept = BUFFER.try_lock();
+    let buffer = kept.as_deref_mut().unwrap_or(&mut own);
+    buffer.clear();
+    buffer.resize(
+        PIECE_BYTES.min(range.end.saturating_sub(range.start)) as usize,
+        0,
+    );
     let mut offset = range.start;
     while offset < range.end {
         let length = (range.end - offset).min(PIECE_BYTES) as usize;

@@ -96,6 +96,8 @@ pub(super) struct Build {
     program: PathBuf,
     limit: Duration,
     listed: OnceLock<Listed>,
+    /// The options that a format lists; `None` if the list could not be understood.
+    options: Mutex<HashMap<Format, Option<Arc<HashSet<String>>>>>,
     results: Mutex<HashMap<Vec<String>, QueryResult>>,
 }
 
@@ -123,6 +125,7 @@ impl Build {
             program: program.to_owned(),
             limit,
             listed: OnceLock::new(),
+            options: Mutex::default(),
             results: Mutex::default(),
         }
     }
@@ -147,7 +150,9 @@ impl Build {
                 Request::Measure { target, .. } => self.lacking_format(*target),
                 Request::Amend { options, .. } => {
                     let output = self.output_of(&["amend", "-f", "qcow2", "-o", "help"])?;
-                    let missing = missing_option(&output, options.iter().map(CreateOption::name))?;
+                    let listed = listed_options(&output)?;
+                    let mut wanted = options.iter().map(CreateOption::name);
+                    let missing = wanted.find(|name| !listed.contains(*name))?;
                     Some(format!("amend's option {missing}"))
                 }
                 Request::Rebase { mode, .. } => mode
@@ -248,10 +253,18 @@ impl Build {
     }
 
     fn lacking_option(&self, format: Format, option: &str) -> Option<String> {
-        // With a file name, it also lists the options of the protocol below the format; it does not create the file.
-        let output = self.output_of(&["create", "-f", format.name(), "-o", "help", "image"])?;
-        let missing = missing_option(&output, [option].into_iter())?;
-        Some(format!("the option {missing} of {format}"))
+        let is_missing = !self.options(format)?.contains(option);
+        is_missing.then(|| format!("the option {option} of {format}"))
+    }
+
+    fn options(&self, format: Format) -> Option<Arc<HashSet<String>>> {
+        let mut options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
+        let listed = options.entry(format).or_insert_with(|| {
+            // With a file name, it also lists the options of the protocol below the format; it does not create the file.
+            let output = self.output_of(&["create", "-f", format.name(), "-o", "help", "image"])?;
+            Some(Arc::new(listed_options(&output)?))
+        });
+        listed.clone()
     }
 
     fn lacking_values(&self, file: &ImageFile) -> Option<String> {
@@ -370,19 +383,13 @@ fn has_flag(help: &str, command: &str, flag: &str) -> Option<bool> {
     Some(words.any(|word| word == flag))
 }
 
-/// Returns the first of these options that is missing from a list; `None` if the text is not such a list.
-fn missing_option<'a>(list: &str, mut wanted: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// Returns the options of a list; `None` if the text is not such a list.
+fn listed_options(list: &str) -> Option<HashSet<String>> {
     let (_, listed) = list.split_once(" options")?;
-    let has = |wanted: &str| {
-        let mut lines = listed.lines().map(str::trim);
-        lines.any(|line| {
-            line.strip_prefix(wanted)
-                .is_some_and(|rest| rest.starts_with('='))
-        })
-    };
-    listed
-        .contains('=')
-        .then(|| wanted.find(|wanted| !has(wanted)))?
+    let lines = listed.lines().map(str::trim);
+    let names = lines.filter_map(|line| line.split_once('='));
+    let names: HashSet<String> = names.map(|(name, _)| name.to_owned()).collect();
+    (!names.is_empty()).then_some(names)
 }
 
 #[cfg(test)]

@@ -100,16 +100,24 @@ fn an_unwritten_file_is_unchanged_even_if_its_holes_are_reported_elsewhere() {
 #[test]
 fn a_state_is_cached_until_somebody_may_have_written_to_the_file() {
     let scratch = tempfile::tempdir().unwrap();
-    let path = scratch.path().join("image");
-    fs::write(&path, "bytes").unwrap();
+    let [path, other] = ["image", "other"].map(|name| scratch.path().join(name));
+    for path in [&path, &other] {
+        fs::write(path, "bytes").unwrap();
+    }
     let mut memory = Memory::default();
     let mut read_again = || {
         memory.forget_what_changed();
-        let remembered = memory.states.len();
-        memory.state(&path).unwrap();
+        let remembered = memory.files.len();
+        for path in [&path, &other] {
+            memory.state(path).unwrap();
+        }
         remembered
     };
-    assert_eq!([read_again(), read_again(), read_again()], [0, 1, 1]);
+    assert_eq!([read_again(), read_again(), read_again()], [0, 2, 2]);
     drop(File::options().append(true).open(&path).unwrap());
-    assert_eq!([read_again(), read_again()], [0, 1]);
+    assert_eq!([read_again(), read_again()], [1, 2]);
+    // The new file may have the same inode.
+    fs::remove_file(&other).unwrap();
+    fs::write(&other, "others").unwrap();
+    assert_eq!([read_again(), read_again()], [1, 2]);
 }
