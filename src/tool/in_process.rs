@@ -55,8 +55,7 @@ impl Tool for InProcess {
 
     fn ask(&self, request: &Request, call_context: &CallContext<'_>) -> Result<Answer> {
         let started = Instant::now();
-        let response =
-            worker::answer_in_this_thread(self.library, request, call_context.directory);
+        let response = worker::answer_in_this_thread(self.library, request, call_context.directory);
         // The CPU time is counted for the case as a whole.
         let (mut answer, _) = adapter::answer(
             request.kind(),

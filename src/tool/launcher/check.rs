@@ -239,7 +239,13 @@ fn comparable_length(path: &Path, length: u64) -> io::Result<u64> {
 /// How the files of formats begin in which a tool draws something at random or writes a date: identifiers of vmdk, vhdx, vdi and vpc, and
 /// the keys of LUKS. A fixed vpc image has its header at its end.
 const DRAWN: [&[u8]; 7] = [
-    b"KDMV", b"COWD", DESCRIPTOR, b"vhdxfile", b"<<< ", VPC, b"LUKS",
+    b"KDMV",
+    b"COWD",
+    DESCRIPTOR,
+    b"vhdxfile",
+    b"<<< ",
+    VPC,
+    b"LUKS",
 ];
 const VPC: &[u8] = b"conectix";
 const VPC_HEADER_BYTES: u64 = 512;
@@ -366,10 +372,15 @@ mod tests {
     fn requests_that_are_under_way_together_end_in_any_order() {
         assert!(overlaps(b"read 0 512\naio_write 0 512\naio_flush\n") && overlaps(b"aio_flush"));
         assert!(!overlaps(b"read 0 512\nwrite -P 1 0 512\n"));
-        let told = "qemu-io> qemu-io> wrote 2/2 bytes at offset 4\nqemu-io> wrote 1/1 bytes at offset 0";
-        let otherwise = "qemu-io> wrote 1/1 bytes at offset 0\nqemu-io> qemu-io> wrote 2/2 bytes at offset 4";
+        let told =
+            "qemu-io> qemu-io> wrote 2/2 bytes at offset 4\nqemu-io> wrote 1/1 bytes at offset 0";
+        let otherwise =
+            "qemu-io> wrote 1/1 bytes at offset 0\nqemu-io> qemu-io> wrote 2/2 bytes at offset 4";
         assert_eq!(in_any_order(told), in_any_order(otherwise));
-        assert_ne!(in_any_order(told), in_any_order(&otherwise.replace("2/2", "1/2")));
+        assert_ne!(
+            in_any_order(told),
+            in_any_order(&otherwise.replace("2/2", "1/2"))
+        );
     }
 
     #[test]
