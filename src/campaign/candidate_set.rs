@@ -270,15 +270,19 @@ impl CandidateSet {
     /// Runs a case with every candidate, and confirms divergences by running it again.
     pub fn run_confirmed(&self, case: &Case) -> Result<Vec<Record>> {
         let (first, again) = (Arc::default(), Arc::default());
-        let several = self.sessions.len() > 1;
+        let concerned = self
+            .sessions
+            .iter()
+            .filter(|session| session.concerns(case));
+        let is_only = concerned.take(2).count() < 2;
         let tried = self.sessions.iter().map(|session| {
-            // Steps that the reference performs on both sides run only once. Reuse requires reading the files, which would cost more
-            // than it saves for a single candidate that writes.
-            match several || session.is_of_reader() {
-                true => session
-                    .with_shared_answers(&first, &again)
+            // Steps that the reference performs for several candidates, or on both sides, run only once. Reuse requires reading the files,
+            // which would cost more than it saves for a single candidate that writes.
+            match is_only && !session.is_of_reader() {
+                true => session.run_confirmed(case.clone()),
+                false => session
+                    .with_shared_answers(&first, &again, is_only)
                     .run_confirmed(case.clone()),
-                false => session.run_confirmed(case.clone()),
             }
         });
         tried.collect()

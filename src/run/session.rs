@@ -24,7 +24,7 @@ use crate::run::evidence::shell_line;
 use crate::run::record::{Elsewhere, Explained, Record, ToolName};
 use crate::run::runner::{DifferentialRunner, Outcome};
 use crate::tool::Tool;
-use crate::tool::cache::{CaseAnswers, Store, cached, shared};
+use crate::tool::cache::{CaseAnswers, Sharing, Store, cached, shared};
 use programs::Programs;
 
 /// The opened tools and everything else that is needed to run cases.
@@ -134,12 +134,21 @@ impl Session {
         }
     }
 
-    /// Returns a session that shares the reference's answers on one case with other candidates: `first` holds the
-    /// answers of first runs, `again` those of confirmation runs.
-    pub fn with_shared_answers(&self, first: &Arc<CaseAnswers>, again: &Arc<CaseAnswers>) -> Self {
-        let makes_none = !self.runner.candidate.capabilities().can("snapshot");
+    /// Returns a session that shares the reference's answers on one case with other candidates, unless it is the `only`
+    /// one that the case concerns: `first` holds the answers of first runs, `again` those of confirmation runs.
+    pub fn with_shared_answers(
+        &self,
+        first: &Arc<CaseAnswers>,
+        again: &Arc<CaseAnswers>,
+        only: bool,
+    ) -> Self {
+        let sharing = match self.runner.candidate.capabilities().can("snapshot") {
+            _ if only => Sharing::Readings,
+            true => Sharing::AllButSnapshots,
+            false => Sharing::All,
+        };
         let behind = |reference: &Arc<dyn Tool>, answers: &Arc<CaseAnswers>| {
-            shared(Arc::clone(reference), Arc::clone(answers), makes_none)
+            shared(Arc::clone(reference), Arc::clone(answers), sharing)
         };
         let runner = DifferentialRunner {
             reference: behind(&self.runner.reference, first),

@@ -3,8 +3,8 @@
 //! qemu-img's answer depends on the request, the files in its directory and its version. `cached` wraps the reference
 //! for the regression trials: an answer in the `Store` is returned together with its files, and no program is started.
 //! Requests that depend on the time of day (a snapshot's date, a benchmark) are never cached, nor are answers other
-//! than a clean exit, because a timeout or crash may be the machine's fault. `shared` wraps it for several candidates
-//! on one case, which make the same requests on the same bytes.
+//! than a clean exit, because a timeout or crash may be the machine's fault. `shared` wraps it for one case, in which
+//! several candidates, and both sides of one, make the same requests on the same bytes.
 
 mod case_answers;
 mod entry;
@@ -39,12 +39,24 @@ struct Cached {
 enum Shelf {
     /// On disk, for later runs.
     Store(Arc<Store>),
-    /// In memory, for the other candidates on this case. Snapshots have dates: if a candidate creates snapshots itself,
-    /// their dates are compared with the reference's, so the reference must create its own at the same time.
+    /// In memory, for this case.
     CaseAnswers {
         answers: Arc<CaseAnswers>,
-        snapshots: bool,
+        sharing: Sharing,
     },
+}
+
+/// Which of the reference's answers are shared within a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Those that change no file: what the reference prepares for a single candidate it prepares once anyway, and to keep
+    /// changed files costs more than to change them again.
+    Readings,
+    /// All but snapshots, which have dates: if a candidate creates snapshots itself, their dates are compared with the
+    /// reference's, so the reference must create its own at the same time.
+    AllButSnapshots,
+    /// All, for candidates on one case.
+    All,
 }
 
 impl Shelf {
@@ -56,9 +68,11 @@ impl Shelf {
                 call_context.memory_bytes_max.is_none()
                     && !matches!(request, Request::Snapshot { .. } | Request::Bench { .. })
             }
-            Self::CaseAnswers { snapshots, .. } => {
-                *snapshots || !matches!(request, Request::Snapshot { .. })
-            }
+            Self::CaseAnswers { sharing, .. } => match sharing {
+                Sharing::Readings => request.is_reading(),
+                Sharing::AllButSnapshots => !matches!(request, Request::Snapshot { .. }),
+                Sharing::All => true,
+            },
         }
     }
 
@@ -82,10 +96,10 @@ pub fn cached(tool: Arc<dyn Tool>, store: Arc<Store>) -> Arc<dyn Tool> {
     behind(tool, Shelf::Store(store))
 }
 
-/// Returns `tool` behind a cache for one case: it gets only requests that it did not get for another candidate;
-/// `snapshots` allows sharing those too.
-pub fn shared(tool: Arc<dyn Tool>, answers: Arc<CaseAnswers>, snapshots: bool) -> Arc<dyn Tool> {
-    behind(tool, Shelf::CaseAnswers { answers, snapshots })
+/// Returns `tool` behind a cache for one case: of the requests whose answers are shared, it gets only those that it did not
+/// get before.
+pub fn shared(tool: Arc<dyn Tool>, answers: Arc<CaseAnswers>, sharing: Sharing) -> Arc<dyn Tool> {
+    behind(tool, Shelf::CaseAnswers { answers, sharing })
 }
 
 fn behind(tool: Arc<dyn Tool>, shelf: Shelf) -> Arc<dyn Tool> {
