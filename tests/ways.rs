@@ -130,9 +130,9 @@ fn run(
     if let Some(counts) = store.map(|store| store.counts()) {
         println!("    {counts:?}");
     }
-    if let Some((calls, differed, first)) = launcher.compared() {
-        println!("    {calls} calls started both ways, {differed} differed");
-        assert_eq!(first, None);
+    if let Some(compared) = launcher.compared() {
+        println!("    {compared:?}");
+        assert_eq!(compared.first, None);
     }
     all
 }

@@ -251,12 +251,14 @@ impl CandidateSet {
 
     /// Returns the result of `--exec-mode check` in one line, or an error if a tool behaved differently when forked. `None` in other modes.
     pub fn compared(&self) -> Option<Result<String>> {
-        let (calls, differed, first) = self.launcher.as_ref()?.compared()?;
+        let compared = self.launcher.as_ref()?.compared()?;
         let line = format!(
-            "{} started both ways, {differed} differed",
-            counted(calls, "call")
+            "{} started both ways, {} differed, {} not the same twice when spawned",
+            counted(compared.calls, "call"),
+            compared.differed,
+            compared.unsteady
         );
-        Some(match first {
+        Some(match compared.first {
             None => Ok(line),
             Some(first) => Err(Error::system(format!("{line}; the first: {first}"))),
         })

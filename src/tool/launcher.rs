@@ -20,6 +20,7 @@ use crate::base::error::{Error, Result};
 use crate::process::{
     Finished, ForkServer, Forked, Invocation, Omissions, Preload, SandboxPolicy, run, run_forked,
 };
+pub use check::Compared;
 use check::Comparison;
 use program::can_be_preloaded;
 
@@ -195,8 +196,8 @@ impl Launcher {
         lines
     }
 
-    /// Returns the result of comparing the two ways: the number of calls, the number of differences, and the first one.
-    pub fn compared(&self) -> Option<(u64, u64, Option<String>)> {
+    /// Returns the result of comparing the two ways; `None` in other modes.
+    pub fn compared(&self) -> Option<Compared> {
         (self.mode == ExecMode::Check).then(|| self.yard.comparison.so_far())
     }
 
