@@ -56,6 +56,7 @@ fn execute_again(libraries: &[Library]) {
         let path = file.and_then(MemoryFile::hand_over).ok()?;
         path.into_os_string().into_string().ok()
     });
+    let own_allocation = std::env::var_os(ALLOCATION.0);
     // It returns only if it fails; random bytes are then the system's.
     if let Some(paths) = paths
         .collect::<Option<Vec<String>>>()
@@ -65,7 +66,7 @@ fn execute_again(libraries: &[Library]) {
             .args(std::env::args_os().skip(1))
             .env("LD_PRELOAD", paths.join(":"))
             .env(MARK, "1")
-            .env(ALLOCATION.0, ALLOCATION.1)
+            .envs(own_allocation.is_none().then_some(ALLOCATION))
             .exec();
     }
 }
