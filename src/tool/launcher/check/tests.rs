@@ -62,8 +62,11 @@ fn bytes_are_compared_of_files_in_which_nothing_is_drawn_or_dated() {
 
 #[test]
 fn requests_that_are_under_way_together_end_in_any_order() {
-    assert!(overlaps(b"read 0 512\naio_write 0 512\naio_flush\n") && overlaps(b"aio_flush"));
-    assert!(!overlaps(b"read 0 512\nwrite -P 1 0 512\n"));
+    let io = |input: &[u8]| overlaps(&["-f".to_owned(), "qcow2".to_owned()], input);
+    assert!(io(b"read 0 512\naio_write 0 512\naio_flush\n") && io(b"aio_flush"));
+    assert!(!io(b"read 0 512\nwrite -P 1 0 512\n"));
+    let img = |command: &str| overlaps(&[command.to_owned(), "image".to_owned()], b"");
+    assert!(img("commit") && img("bench") && !img("convert"));
     let told =
         "qemu-io> qemu-io> wrote 2/2 bytes at offset 4\nqemu-io> wrote 1/1 bytes at offset 0";
     let otherwise =
