@@ -276,7 +276,8 @@ impl CandidateSet {
             .sessions
             .iter()
             .filter(|session| session.concerns(case));
-        let is_only = concerned.take(2).count() < 2;
+        // With a single session nothing needs to be asked.
+        let is_only = self.sessions.len() == 1 || concerned.take(2).count() < 2;
         let tried = self.sessions.iter().map(|session| {
             // Steps that the reference performs for several candidates, or on both sides, run only once. Reuse requires reading the files,
             // which would cost more than it saves for a single candidate that writes.

@@ -134,8 +134,9 @@ impl Session {
         }
     }
 
-    /// Returns a session that shares the reference's answers on one case with other candidates, unless it is the `only`
-    /// one that the case concerns: `first` holds the answers of first runs, `again` those of confirmation runs.
+    /// Returns a session that shares the reference's answers on one case with other candidates, or with itself, if its
+    /// candidate is the `only` one that the case concerns: `first` holds the answers of first runs, `again` those of
+    /// confirmation runs.
     pub fn with_shared_answers(
         &self,
         first: &Arc<CaseAnswers>,

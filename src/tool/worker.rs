@@ -63,7 +63,7 @@ fn answer(
     .unwrap_or_else(panicked)
 }
 
-/// Asks a library in this thread, and turns a panic into an answer. The process answers nothing after a panic.
+/// Asks a library in this thread, and turns a panic into an answer. The caller gives the process no further case after one.
 pub(super) fn answer_in_this_thread(
     library: &dyn Hosted,
     request: &Request,

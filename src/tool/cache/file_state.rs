@@ -65,7 +65,7 @@ pub(super) struct FileState {
     length: u64,
     segments: Arc<[Range<u64>]>,
     reserve: Reserve,
-    /// A hash of the blocks that hold more than zeros, and of their places: with the length, it tells all bytes.
+    /// A hash of the blocks that hold more than zeros, and of their places: with the length and the segments, it tells all bytes.
     hash: u128,
     /// The modification time.
     modified: Option<SystemTime>,

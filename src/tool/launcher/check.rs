@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::error::{Error, Result};
+use crate::disk_format::qcow2::header::MAGIC;
 use crate::image::content::{Contents, copy_sparse, open_regular};
 use crate::process::{Ending, Finished, Invocation};
 
@@ -291,8 +292,7 @@ const DRAWN: [&[u8]; 7] = [
 const VPC: &[u8] = b"conectix";
 const VPC_HEADER_BYTES: u64 = 512;
 
-/// "Header" of the qcow2 specification: the magic number, the encryption method at offset 32 and the number of snapshots at 60.
-const QCOW2: &[u8] = b"QFI\xfb";
+/// "Header" of the qcow2 specification: the encryption method at offset 32 and the number of snapshots at 60.
 const QCOW2_DRAWN: [usize; 2] = [32, 60];
 
 /// Returns a file's bytes; `None` if something in them may differ each time.
@@ -305,7 +305,7 @@ fn comparable_bytes(path: &Path) -> io::Result<Option<Contents>> {
         Ok(bytes)
     };
     let (head, tail) = (part(0)?, part(length.saturating_sub(VPC_HEADER_BYTES))?);
-    let is_drawn_in_qcow2 = head.starts_with(QCOW2)
+    let is_drawn_in_qcow2 = head.starts_with(&MAGIC)
         && QCOW2_DRAWN
             .iter()
             .any(|place| head.get(*place..place + 4) != Some(&[0; 4]));

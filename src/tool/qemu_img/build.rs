@@ -96,10 +96,13 @@ pub(super) struct Build {
     program: PathBuf,
     limit: Duration,
     listed: OnceLock<Listed>,
-    /// The options that a format lists; `None` if the list could not be understood.
-    options: Mutex<HashMap<Format, Option<Arc<HashSet<String>>>>>,
+    /// The options that a command lists for a format.
+    options: Mutex<HashMap<(&'static str, Format), ListedOptions>>,
     results: Mutex<HashMap<Vec<String>, QueryResult>>,
 }
+
+/// The options of a list; `None` if the list could not be understood.
+type ListedOptions = Option<Arc<HashSet<String>>>;
 
 /// The lists in its help; `None` if there is no list.
 struct Listed {
@@ -149,8 +152,7 @@ impl Build {
             .or_else(|| match request {
                 Request::Measure { target, .. } => self.lacking_format(*target),
                 Request::Amend { options, .. } => {
-                    let output = self.output_of(&["amend", "-f", "qcow2", "-o", "help"])?;
-                    let listed = listed_options(&output)?;
+                    let listed = self.options("amend", Format::Qcow2)?;
                     let mut wanted = options.iter().map(CreateOption::name);
                     let missing = wanted.find(|name| !listed.contains(*name))?;
                     Some(format!("amend's option {missing}"))
@@ -253,15 +255,17 @@ impl Build {
     }
 
     fn lacking_option(&self, format: Format, option: &str) -> Option<String> {
-        let is_missing = !self.options(format)?.contains(option);
+        let is_missing = !self.options("create", format)?.contains(option);
         is_missing.then(|| format!("the option {option} of {format}"))
     }
 
-    fn options(&self, format: Format) -> Option<Arc<HashSet<String>>> {
+    fn options(&self, command: &'static str, format: Format) -> ListedOptions {
         let mut options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
-        let listed = options.entry(format).or_insert_with(|| {
+        let listed = options.entry((command, format)).or_insert_with(|| {
+            let mut words = vec![command, "-f", format.name(), "-o", "help"];
             // With a file name, it also lists the options of the protocol below the format; it does not create the file.
-            let output = self.output_of(&["create", "-f", format.name(), "-o", "help", "image"])?;
+            words.extend((command == "create").then_some("image"));
+            let output = self.output_of(&words)?;
             Some(Arc::new(listed_options(&output)?))
         });
         listed.clone()
